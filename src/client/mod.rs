@@ -1,0 +1,63 @@
+//! One client: its session from greeting to goodbye.
+
+/// What one client may do and cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// `[auth] users`; empty means that nobody needs to authenticate. The user `default` is the one that
+    /// `AUTH password` without a name means.
+    pub users: Vec<User>,
+    /// `[limits] bulk`: the largest single argument, in bytes (Redis: `proto-max-bulk-len`).
+    pub max_bulk_bytes: usize,
+    /// `[limits] args`: the most arguments of one request.
+    pub max_args: usize,
+    /// `[limits] client_input`: bytes of requests that may wait unread by the proxy's parser, per client.
+    pub max_input_bytes: usize,
+    /// `[limits] client_output`: bytes of replies that may wait for one client before its requests wait too.
+    pub max_output_bytes: usize,
+    /// `[limits] client_in_flight`: requests of one client that may be under way at once.
+    pub max_in_flight: usize,
+    /// `[listen] idle_timeout`: a client that is silent for so long is closed; zero means never.
+    pub idle_timeout: std::time::Duration,
+    /// `[compat] select`: what `SELECT n` answers for n other than 0.
+    pub select: Select,
+}
+
+/// One of the proxy's own users.
+#[derive(Clone, PartialEq, Eq)]
+pub struct User {
+    /// The name, `default` for the one without a name.
+    pub name: String,
+    /// The password; compared in constant time.
+    pub password: String,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What `SELECT n` answers for n other than 0: a cluster has only database 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Select {
+    /// An error, so that no two programs share keys that they believe to be apart.
+    #[default]
+    Error,
+    /// `+OK`, and every database is database 0.
+    Ignore,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            users: Vec::new(),
+            max_bulk_bytes: 512 << 20,
+            max_args: 1 << 20,
+            max_input_bytes: 64 << 20,
+            max_output_bytes: 1 << 20,
+            max_in_flight: 4096,
+            idle_timeout: std::time::Duration::ZERO,
+            select: Select::Error,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Sockets, and nothing else: the one room that opens connections and listeners.
+//!
+//! [`Net`] is the door. [`Tcp`](tcp::Tcp) is the real one; tests put a network in memory behind the same
+//! trait, with faults of its own. [`Stream`] is one connection whatever carries it, [`Link`](link::Link) is a
+//! stream with the bytes that wait on either side of it. What the bytes mean is left to every room above.
+
+pub mod addr;
+pub mod link;
+pub mod stream;
+pub mod tcp;
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+
+pub use addr::Addr;
+pub use stream::{Accepted, Stream};
+
+/// A future that stays on the thread that made it.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A future that may move between threads.
+pub type SendFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where connections come from and go to: TCP and Unix sockets here, memory in tests.
+pub trait Net: Send + Sync + 'static {
+    /// Opens a connection to `to`. Host names are resolved at each call. The caller sets the time limit.
+    fn connect<'a>(&'a self, to: &'a Addr) -> LocalFuture<'a, io::Result<Stream>>;
+
+    /// Binds `at` and listens. Must be called within a tokio runtime.
+    fn listen(&self, at: &Addr) -> io::Result<Box<dyn Listener>>;
+}
+
+/// A bound, listening socket.
+pub trait Listener: Send {
+    /// Waits for the next connection. Errors such as `EMFILE` are the caller's to pace.
+    fn accept(&mut self) -> SendFuture<'_, io::Result<Accepted>>;
+
+    /// The address that was bound, with the port that the system chose where 0 was asked for.
+    fn local_addr(&self) -> Addr;
+}

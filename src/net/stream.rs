@@ -1,0 +1,106 @@
+//! One connection, whatever carries it.
+//!
+//! An enum and not a trait object on the usual path: reads and writes of TCP are direct calls. Anything else
+//! that reads and writes bytes (a pipe in memory, later TLS) goes in [`Stream::Other`].
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Any two-way byte stream.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A connection, registered with the runtime of the thread that uses it.
+pub enum Stream {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix domain socket.
+    Unix(UnixStream),
+    /// A pipe in memory, or a stream wrapped in another.
+    Other(Box<dyn Duplex>),
+}
+
+/// A connection that was accepted on one thread and will be used on another.
+pub enum Accepted {
+    /// TCP, already non-blocking.
+    Tcp(std::net::TcpStream),
+    /// A Unix domain socket, already non-blocking.
+    Unix(std::os::unix::net::UnixStream),
+    /// A pipe in memory, or a stream wrapped in another.
+    Other(Box<dyn Duplex>),
+}
+
+impl Accepted {
+    /// Registers the connection with the current runtime.
+    pub fn into_stream(self) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Tcp(s) => Stream::Tcp(TcpStream::from_std(s)?),
+            Self::Unix(s) => Stream::Unix(UnixStream::from_std(s)?),
+            Self::Other(s) => Stream::Other(s),
+        })
+    }
+}
+
+impl Stream {
+    /// The peer's address as text, for logs and `CLIENT INFO`.
+    #[must_use]
+    pub fn peer(&self) -> String {
+        match self {
+            Self::Tcp(s) => s.peer_addr().map_or_else(|_| "?:0".to_owned(), |a| a.to_string()),
+            Self::Unix(_) => "unix:0".to_owned(),
+            Self::Other(_) => "memory:0".to_owned(),
+        }
+    }
+
+    /// This side's address as text.
+    #[must_use]
+    pub fn local(&self) -> String {
+        match self {
+            Self::Tcp(s) => s.local_addr().map_or_else(|_| "?:0".to_owned(), |a| a.to_string()),
+            Self::Unix(_) => "unix:0".to_owned(),
+            Self::Other(_) => "memory:0".to_owned(),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    #[inline]
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(s) => Pin::new(s).poll_read(cx, buf),
+            Self::Unix(s) => Pin::new(s).poll_read(cx, buf),
+            Self::Other(s) => Pin::new(s).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    #[inline]
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(s) => Pin::new(s).poll_write(cx, bytes),
+            Self::Unix(s) => Pin::new(s).poll_write(cx, bytes),
+            Self::Other(s) => Pin::new(s).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(s) => Pin::new(s).poll_flush(cx),
+            Self::Unix(s) => Pin::new(s).poll_flush(cx),
+            Self::Other(s) => Pin::new(s).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+            Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
+            Self::Other(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+}
