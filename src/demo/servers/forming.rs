@@ -45,7 +45,7 @@ impl Cluster {
                 wire.call(&["CLUSTER", "MEET", &addr.ip().to_string(), &addr.port().to_string()])?;
             }
         }
-        self.wait("all nodes to know each other", START_LIMIT, || {
+        wait("all nodes to know each other", START_LIMIT, || {
             for node in 0..self.len() {
                 let seen = self.seen_by(node)?;
                 if seen.len() != self.len() || !seen.iter().all(|other| other.healthy) {
@@ -68,7 +68,7 @@ impl Cluster {
     /// Waits until every running node says that the cluster is well, all agree on the owner of each slot and on
     /// every role, and each running replica is in sync with its primary.
     pub fn wait_settled(&self, limit: Duration) -> Result<(), Error> {
-        self.wait("the cluster to settle", limit, || self.settled())
+        wait("the cluster to settle", limit, || self.settled())
     }
 
     /// Whether all is well; if not, why.
@@ -120,31 +120,33 @@ impl Cluster {
         let reply = self.call(node, &["CLUSTER", "MYID"])?;
         Ok(reply.text().unwrap_or_default().to_owned())
     }
+}
 
-    /// Asks `done` again and again; it says what is still amiss. An error counts as amiss, too: nodes come and go.
-    pub(super) fn wait(
-        &self,
-        what: &str,
-        limit: Duration,
-        done: impl Fn() -> Result<Result<(), String>, Error>,
-    ) -> Result<(), Error> {
-        let begun = Instant::now();
-        loop {
-            let seen = match done() {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(amiss)) => amiss,
-                Err(error) => error.to_string(),
-            };
-            if begun.elapsed() > limit {
-                return Err(Error::Late { what: what.to_owned(), after: begun.elapsed(), seen });
-            }
-            std::thread::sleep(POLL);
+/// Asks `done` again and again; it says what is still amiss. An error counts as amiss, too: nodes come and go.
+pub(super) fn wait(
+    what: &str,
+    limit: Duration,
+    done: impl Fn() -> Result<Result<(), String>, Error>,
+) -> Result<(), Error> {
+    let begun = Instant::now();
+    loop {
+        let seen = match done() {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(amiss)) => amiss,
+            Err(error) => error.to_string(),
+        };
+        if begun.elapsed() > limit {
+            return Err(Error::Late { what: what.to_owned(), after: begun.elapsed(), seen });
         }
+        std::thread::sleep(POLL);
     }
 }
 
+/// A node's port, its primary's id if it is a replica, and its slots.
+type Role = (u16, Option<String>, Vec<(u16, u16)>);
+
 /// Who owns what and who follows whom, in an order that does not depend on who was asked.
-fn ownership(seen: &[Seen]) -> Vec<(u16, Option<String>, Vec<(u16, u16)>)> {
+fn ownership(seen: &[Seen]) -> Vec<Role> {
     let mut map: Vec<_> = seen
         .iter()
         .filter(|other| other.healthy)

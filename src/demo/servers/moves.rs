@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::forming::wait;
 use super::view::Seen;
 use super::wire::Wire;
 use super::{Cluster, Error};
@@ -16,8 +17,7 @@ impl Cluster {
     /// The numbers of the primaries that own slots, as the first running node that answers sees them.
     pub fn primaries(&self) -> Result<Vec<usize>, Error> {
         let seen = self.seen()?;
-        let primaries = seen.iter().filter(|node| node.primary && node.healthy && !node.slots.is_empty());
-        Ok(self.numbers(primaries))
+        Ok(self.numbers(&seen, |node| node.primary && !node.slots.is_empty()))
     }
 
     /// The numbers of a primary's replicas, as the first running node that answers sees them.
@@ -25,8 +25,7 @@ impl Cluster {
         let port = self.node(primary)?.addr.port();
         let seen = self.seen()?;
         let id = seen.iter().find(|node| node.port == port).map(|node| node.id.clone());
-        let replicas = seen.iter().filter(|node| node.healthy && node.primary_id.is_some() && node.primary_id == id);
-        Ok(self.numbers(replicas))
+        Ok(self.numbers(&seen, |node| node.primary_id.is_some() && node.primary_id == id))
     }
 
     /// The number of the primary that owns `slot` in the eyes of the node `asked`.
@@ -40,7 +39,7 @@ impl Cluster {
     pub fn fail_over(&self, replica: usize, limit: Duration) -> Result<(), Error> {
         self.call(replica, &["CLUSTER", "FAILOVER"])?;
         let port = self.node(replica)?.addr.port();
-        self.wait(&format!("node {replica} to take over"), limit, || {
+        wait(&format!("node {replica} to take over"), limit, || {
             for node in self.running() {
                 if !self.seen_by(node)?.iter().any(|seen| seen.port == port && seen.primary && !seen.slots.is_empty()) {
                     return Ok(Err(format!("node {node} still follows its primary")));
@@ -108,8 +107,10 @@ impl Cluster {
         Ok(())
     }
 
-    fn numbers<'a>(&self, nodes: impl Iterator<Item = &'a Seen>) -> Vec<usize> {
-        let mut numbers: Vec<_> = nodes.filter_map(|node| self.at_port(node.port)).collect();
+    /// The numbers of the healthy nodes of a view that `which` chooses, in order.
+    fn numbers(&self, seen: &[Seen], which: impl Fn(&Seen) -> bool) -> Vec<usize> {
+        let chosen = seen.iter().filter(|node| node.healthy && which(node));
+        let mut numbers: Vec<_> = chosen.filter_map(|node| self.at_port(node.port)).collect();
         numbers.sort_unstable();
         numbers
     }

@@ -74,12 +74,11 @@ impl Node {
             }
             match self.answers() {
                 Ok(true) => return Ok(()),
-                Ok(false) => std::thread::sleep(POLL),
                 Err(error) if begun.elapsed() > super::START_LIMIT => {
                     let what = format!("{} to answer", self.addr);
                     return Err(Error::Late { what, after: begun.elapsed(), seen: error.to_string() });
                 }
-                Err(_) => std::thread::sleep(POLL),
+                Ok(false) | Err(_) => std::thread::sleep(POLL),
             }
         }
     }
