@@ -5,7 +5,9 @@ pub mod client;
 pub mod cluster;
 pub mod command;
 pub mod config;
+pub mod merge;
 pub mod net;
+pub mod replies;
 pub mod resp;
 pub mod worker;
 
