@@ -1,6 +1,7 @@
 //! slotway: one RESP endpoint in front of a Redis Cluster.
 
 pub mod backend;
+pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod command;
