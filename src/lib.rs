@@ -6,6 +6,7 @@ pub mod client;
 pub mod cluster;
 pub mod command;
 pub mod config;
+pub mod demo;
 pub mod merge;
 pub mod net;
 pub mod replies;
