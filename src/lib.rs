@@ -1,12 +1,15 @@
 //! slotway: one RESP endpoint in front of a Redis Cluster.
 
 pub mod backend;
+pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod demo;
+pub mod merge;
 pub mod net;
+pub mod replies;
 pub mod resp;
 pub mod worker;
 

@@ -1,5 +1,8 @@
 //! What is known of the cluster: slots, nodes, and how that knowledge is kept fresh.
 
+pub mod slot;
+pub mod topology;
+
 use std::time::Duration;
 
 use crate::net::Addr;

@@ -1,27 +1,99 @@
 //! What the proxy knows of every command: one row each, and all else derived from it.
 //!
-//! [`table`] holds the rows. Looking a name up costs one hash of at most 16 of its bytes and one comparison;
+//! [`table`] holds the rows. [`lookup`] finds one for the price of a hash of at most 16 bytes and one comparison;
 //! [`keys`] finds where a request's keys stand. Where a request then goes is `route`'s business.
 
 pub mod keys;
+mod lookup;
 pub mod table;
 
+use crate::resp::request::Request;
+
+pub use lookup::lookup;
+pub use table::{COUNT, TOTAL, all};
+
 /// One command, or one subcommand of a container such as `CLIENT`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Spec {
     /// Lower-case name; for a subcommand only its own word (`setname`).
     pub name: &'static str,
+    /// The container's name, for a subcommand.
+    pub parent: Option<&'static str>,
     /// As in Redis: the exact number of arguments with the name, or the least number when negative. For a
     /// subcommand the container's name counts too.
     pub arity: i8,
-    /// Where the keys stand; empty when there are none.
+    /// Where the keys stand; empty when there are none. The channels of `SPUBLISH` and its kin count as keys here.
     pub keys: &'static [Keys],
     /// What the command is like, as `COMMAND INFO` tells.
     pub flags: Flags,
-    /// What the proxy does with it.
+    /// What the proxy does with it; [`Spec::plan_for`] looks at the request too.
     pub plan: Plan,
     /// Subcommands, for a container.
     pub subs: &'static [Spec],
+    /// Its own number: commands from 0 to [`COUNT`], subcommands from there to [`TOTAL`], without gaps.
+    pub index: u16,
+}
+
+impl Spec {
+    /// A row without subcommands that stands in no table yet.
+    pub(crate) const fn row(name: &'static str, arity: i8, keys: &'static [Keys], flags: Flags, plan: Plan) -> Self {
+        Self { name, parent: None, arity, keys, flags, plan, subs: &[], index: 0 }
+    }
+
+    /// The same row as a container of `subs`.
+    pub(crate) const fn holding(self, subs: &'static [Self]) -> Self {
+        Self { subs, ..self }
+    }
+
+    /// The subcommand that `word` names, in any case.
+    #[must_use]
+    pub fn sub(&self, word: &[u8]) -> Option<&'static Self> {
+        self.subs.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(word))
+    }
+
+    /// The row that decides about `request`: that of its subcommand when it has one, else this one.
+    ///
+    /// `None` when this is a container that does not know the subcommand.
+    #[inline]
+    #[must_use]
+    pub fn resolve(&'static self, request: &Request<'_>) -> Option<&'static Self> {
+        match request.arg(1) {
+            Some(word) if !self.subs.is_empty() => self.sub(word),
+            _ => Some(self),
+        }
+    }
+
+    /// Whether a request of `argc` arguments, the name included, has as many as the command takes.
+    #[inline]
+    #[must_use]
+    pub const fn arity_ok(&self, argc: usize) -> bool {
+        let wanted = self.arity.unsigned_abs() as usize;
+        if self.arity < 0 { argc >= wanted } else { argc == wanted }
+    }
+
+    /// What to do with `request`: [`Spec::plan`], except that a command which waits only when it is told to
+    /// (`XREAD` with the option `BLOCK`) then needs a connection of its own.
+    #[inline]
+    #[must_use]
+    pub fn plan_for(&self, request: &Request<'_>) -> Plan {
+        let may_wait = self.plan == Plan::ByKey && self.flags.has(Flags::BLOCKING);
+        if may_wait && keys::block_option(request) { Plan::Pin(Pin::Blocking) } else { self.plan }
+    }
+
+    /// First key, last key and step as `COMMAND INFO` shows them; zeros when no fixed position holds a key.
+    #[must_use]
+    pub const fn legacy_keys(&self) -> (i64, i64, i64) {
+        match self.keys {
+            [Keys::Range { first, last, step }, ..] => (*first as i64, *last as i64, *step as i64),
+            _ => (0, 0, 0),
+        }
+    }
+
+    /// The name as Redis writes it in errors and lists: `get`, `client|setname`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        self.parent.map_or_else(|| self.name.to_owned(), |parent| format!("{parent}|{}", self.name))
+    }
 }
 
 /// One rule that says which arguments are keys. Positions count the command's name as 0.
@@ -40,19 +112,35 @@ pub enum Keys {
     Counted {
         /// Position of the count.
         at: u8,
+        /// How the server words a bad count.
+        wording: Wording,
     },
-    /// After the word `STREAMS`, the first half of what follows.
-    Streams {
-        /// Where the search for the word begins.
-        from: u8,
-    },
-    /// The one argument after each occurrence of `word`.
+    /// After the word `STREAMS`, the first half of what follows, as `XREAD` takes it.
+    Streams,
+    /// The argument after the last of some words; without them, none.
     After {
-        /// The word, in upper case.
-        word: &'static str,
-        /// Where the search for the word begins.
+        /// The words, in upper case.
+        words: &'static [&'static str],
+        /// Where the search begins.
         from: u8,
+        /// Options to step over, in upper case, and how many arguments each has: these may look like one of the words.
+        options: &'static [(&'static str, usize)],
     },
+}
+
+/// How the server words a bad count of keys; it differs from family to family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wording {
+    /// `EVAL` and its kin; no key is allowed.
+    Script,
+    /// `FCALL` and its kin; no key is allowed.
+    Function,
+    /// `ZUNION` and its kin.
+    SortedSets,
+    /// `SINTERCARD`.
+    Sets,
+    /// `LMPOP` and its kin.
+    Pop,
 }
 
 /// What the proxy does with a command.
@@ -83,7 +171,7 @@ pub enum Merge {
     Concat,
     /// Integers, added.
     Sum,
-    /// `+OK` when every part is.
+    /// The first error when a part fails; otherwise the answer that all share (`+OK`, or what was loaded).
     AllOk,
     /// The least integer.
     Min,
@@ -151,6 +239,9 @@ flags! {
 }
 
 impl Flags {
+    /// The empty set.
+    pub const NONE: Self = Self(0);
+
     /// Both sets together; usable in constants.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
@@ -161,5 +252,52 @@ impl Flags {
     #[must_use]
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// The names in `COMMAND INFO`, in the server's order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMES.iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| *name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan_of(words: &[&str]) -> Plan {
+        let (frame, spans) = keys::tests::frame(words);
+        let request = Request::new(&frame, &spans);
+        lookup(request.name()).expect("a known command").plan_for(&request)
+    }
+
+    #[test]
+    fn reading_a_stream_needs_its_own_connection_only_with_the_option_block() {
+        assert_eq!(plan_of(&["XREAD", "COUNT", "2", "STREAMS", "s", "0"]), Plan::ByKey);
+        assert_eq!(plan_of(&["XREAD", "block", "0", "STREAMS", "s", "$"]), Plan::Pin(Pin::Blocking));
+        assert_eq!(plan_of(&["XREADGROUP", "GROUP", "g", "block", "STREAMS", "block", ">"]), Plan::ByKey);
+        assert_eq!(plan_of(&["GET", "block"]), Plan::ByKey);
+    }
+
+    #[test]
+    fn a_request_of_a_container_resolves_to_its_subcommand() {
+        let resolve = |words: &[&str]| {
+            let (frame, spans) = keys::tests::frame(words);
+            let request = Request::new(&frame, &spans);
+            lookup(request.name()).and_then(|spec| spec.resolve(&request)).map(Spec::full_name)
+        };
+        assert_eq!(resolve(&["Client", "SETNAME", "x"]).as_deref(), Some("client|setname"));
+        assert_eq!(resolve(&["client", "nothing"]), None);
+        assert_eq!(resolve(&["client"]).as_deref(), Some("client"));
+        assert_eq!(resolve(&["COMMAND"]).as_deref(), Some("command"));
+        assert_eq!(resolve(&["get", "setname"]).as_deref(), Some("get"));
+    }
+
+    #[test]
+    fn the_legacy_positions_are_those_of_the_first_range() {
+        let legacy = |name: &[u8]| lookup(name).expect("a known command").legacy_keys();
+        assert_eq!(legacy(b"blpop"), (1, -2, 1));
+        assert_eq!(legacy(b"mset"), (1, -1, 2));
+        assert_eq!(legacy(b"zunionstore"), (1, 1, 1));
+        assert_eq!(legacy(b"eval"), (0, 0, 0));
     }
 }

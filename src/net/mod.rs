@@ -6,6 +6,7 @@
 
 pub mod addr;
 pub mod link;
+pub mod ready;
 pub mod stream;
 pub mod tcp;
 
@@ -14,6 +15,8 @@ use std::io;
 use std::pin::Pin;
 
 pub use addr::Addr;
+pub use link::Link;
+pub use ready::{Ready, Token};
 pub use stream::{Accepted, Stream};
 
 /// A future that stays on the thread that made it.

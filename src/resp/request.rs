@@ -1,4 +1,11 @@
 //! What clients send: one request at a time, as a frame and the spans of its arguments.
+//!
+//! The [`Decoder`] reads multibulk and inline requests in one pass that goes on where it stopped when more
+//! bytes come. Its grammar is stricter than that of Redis, which does not look at the two bytes behind a bulk:
+//! where two parsers disagree, requests get smuggled. A multibulk frame that passes is canonical, so its bytes
+//! go to a node as they are; an inline one is written anew. What a request means is left to `command`.
+
+use super::encode;
 
 /// Where an argument stands, relative to the start of its frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +52,7 @@ impl<'a> Request<'a> {
     }
 
     /// The command's name as the client wrote it.
+    #[inline]
     #[must_use]
     pub fn name(&self) -> &'a [u8] {
         self.arg(0).unwrap_or_default()
@@ -59,3 +67,405 @@ impl<'a> Request<'a> {
         })
     }
 }
+
+/// The parts of the request at hand, used anew for each request of a worker.
+#[derive(Debug, Default)]
+pub struct Args {
+    spans: Vec<Span>,
+    /// The canonical frame of an inline request.
+    inline: Vec<u8>,
+}
+
+impl Args {
+    /// The request that the last [`Step::Request`] spoke of; `bytes` is what the decoder was given.
+    #[inline]
+    #[must_use]
+    pub fn request<'a>(&'a self, bytes: &'a [u8], used: usize, inline: bool) -> Request<'a> {
+        let frame = if inline { &self.inline } else { bytes.get(..used).unwrap_or_default() };
+        Request::new(frame, &self.spans)
+    }
+}
+
+/// What a client may send.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most arguments of a request.
+    pub args: usize,
+    /// The largest argument, in bytes.
+    pub bulk: usize,
+    /// The largest request, in bytes.
+    pub frame: usize,
+    /// Whether these are the limits before authentication (Redis words the errors differently).
+    pub unauthenticated: bool,
+}
+
+impl Limits {
+    /// Before authentication: enough for `AUTH` and `HELLO`, too little to hurt.
+    pub const UNAUTHENTICATED: Self = Self { args: 10, bulk: 16 << 10, frame: 64 << 10, unauthenticated: true };
+}
+
+/// What one call of [`Decoder::step`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A request, in the first `used` bytes; [`Args::request`] gives it.
+    Request {
+        /// How many bytes it took.
+        used: usize,
+        /// Whether it was an inline request.
+        inline: bool,
+    },
+    /// Nothing that is answered (an empty line, `*0`), in the first `used` bytes.
+    Empty {
+        /// How many bytes it took.
+        used: usize,
+    },
+    /// The request is not whole yet.
+    More,
+}
+
+/// Bytes that are no request. The connection cannot be read any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// `*` without a usable number.
+    #[error("invalid multibulk length")]
+    MultibulkLength,
+    /// `$` without a usable number.
+    #[error("invalid bulk length")]
+    BulkLength,
+    /// Too many arguments before authentication.
+    #[error("unauthenticated multibulk length")]
+    UnauthenticatedMultibulk,
+    /// Too large an argument before authentication.
+    #[error("unauthenticated bulk length")]
+    UnauthenticatedBulk,
+    /// An argument that does not begin with `$`.
+    #[error("expected '$', got '{}'", char::from(*.0))]
+    ExpectedBulk(u8),
+    /// A bulk that is longer than announced.
+    #[error("expected CRLF after a bulk string")]
+    ExpectedCrlf,
+    /// A request above the limit for one request.
+    #[error("too big request")]
+    RequestSize,
+    /// A line without an end.
+    #[error("too big inline request")]
+    InlineSize,
+    /// A quote that is not closed, or not followed by a space.
+    #[error("unbalanced quotes in request")]
+    Quotes,
+    /// The first byte belongs to another protocol (TLS, PostgreSQL).
+    #[error("not a RESP request")]
+    NotResp,
+}
+
+/// The longest inline request, as in Redis.
+const MAX_INLINE: usize = 64 << 10;
+/// No length needs more digits.
+const MAX_DIGITS: usize = 10;
+
+/// Where the reading of one client's request stands. Empty between requests.
+///
+/// ```text
+///            '*'                 argument whole
+///   start ────────► bulk header ◄──────────────┐
+///     │                 └──────► bulk body ────┘──► request when none is left
+///     └─ other ─► inline line ─► request
+/// ```
+#[derive(Debug, Default)]
+pub struct Decoder {
+    /// How many bytes of the unfinished frame were read.
+    read: usize,
+    /// Arguments that are still to come; 0 at the start of a frame.
+    left: usize,
+    /// The length of the bulk whose header was read and whose body is not whole.
+    bulk: Option<usize>,
+    /// The arguments so far of an unfinished frame.
+    spans: Vec<Span>,
+}
+
+impl Decoder {
+    /// Reads the request at the start of `bytes`. After [`Step::More`] the next call gets the same bytes and
+    /// more behind them; after the others, what stands behind `used`.
+    #[inline]
+    pub fn step(&mut self, bytes: &[u8], args: &mut Args, limits: &Limits) -> Result<Step, ProtocolError> {
+        if self.read == 0 {
+            args.spans.clear();
+            match bytes.first() {
+                None => return Ok(Step::More),
+                Some(b'*') => match self.header(bytes, limits)? {
+                    Some(step) => return Ok(step),
+                    None => {}
+                },
+                Some(_) => return self.inline(bytes, args, limits),
+            }
+        } else {
+            if self.left == 0 {
+                return self.inline(bytes, args, limits);
+            }
+            std::mem::swap(&mut self.spans, &mut args.spans);
+        }
+        self.bulks(bytes, args, limits)
+    }
+
+    /// Whether the bytes so far end between two requests.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.read == 0
+    }
+
+    /// How many bytes the unfinished request still needs at least; 0 when that is not known.
+    #[must_use]
+    pub fn missing(&self, have: usize) -> usize {
+        self.bulk.map_or(0, |len| (self.read + len + 2).saturating_sub(have))
+    }
+
+    /// `*n`: sets `left`, or gives what to return at once.
+    #[inline]
+    fn header(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Step>, ProtocolError> {
+        let (count, next) = match length(bytes, 1) {
+            Number::Is(count, next) => (count, next),
+            Number::More => return Ok(Some(Step::More)),
+            Number::Bad => {
+                let Some(next) = negative(bytes) else { return Err(ProtocolError::MultibulkLength) };
+                return Ok(Some(Step::Empty { used: next }));
+            }
+        };
+        if count == 0 {
+            return Ok(Some(Step::Empty { used: next }));
+        }
+        if count > limits.args {
+            return Err(match limits.unauthenticated {
+                true => ProtocolError::UnauthenticatedMultibulk,
+                false => ProtocolError::MultibulkLength,
+            });
+        }
+        self.left = count;
+        self.read = next;
+        Ok(None)
+    }
+
+    /// The arguments, from where the last call stopped.
+    #[inline]
+    fn bulks(&mut self, bytes: &[u8], args: &mut Args, limits: &Limits) -> Result<Step, ProtocolError> {
+        let mut at = self.read;
+        let mut left = self.left;
+        let mut open = self.bulk.take();
+        while left > 0 {
+            let len = match open.take() {
+                Some(len) => len,
+                None => match bulk_header(bytes, at, limits)? {
+                    Some((len, next)) => {
+                        at = next;
+                        len
+                    }
+                    None => return Ok(self.pause(at, left, None, args)),
+                },
+            };
+            if at + len > limits.frame {
+                return Err(ProtocolError::RequestSize);
+            }
+            let end = at + len;
+            match bytes.get(end..end + 2) {
+                Some(b"\r\n") => {}
+                Some(_) => return Err(ProtocolError::ExpectedCrlf),
+                None => return Ok(self.pause(at, left, Some(len), args)),
+            }
+            args.spans.push(Span { start: at as u32, len: len as u32 });
+            at = end + 2;
+            left -= 1;
+        }
+        self.read = 0;
+        self.left = 0;
+        Ok(Step::Request { used: at, inline: false })
+    }
+
+    /// Keeps what was read until more bytes come.
+    #[cold]
+    fn pause(&mut self, read: usize, left: usize, bulk: Option<usize>, args: &mut Args) -> Step {
+        self.read = read;
+        self.left = left;
+        self.bulk = bulk;
+        std::mem::swap(&mut self.spans, &mut args.spans);
+        args.spans.clear();
+        Step::More
+    }
+
+    /// One line, split into arguments as Redis splits it.
+    #[cold]
+    fn inline(&mut self, bytes: &[u8], args: &mut Args, limits: &Limits) -> Result<Step, ProtocolError> {
+        if bytes.first().is_some_and(|&b| b < b' ' && !matches!(b, b'\r' | b'\n' | b'\t')) {
+            return Err(ProtocolError::NotResp);
+        }
+        let max = MAX_INLINE.min(limits.frame);
+        let Some(end) = memchr::memchr(b'\n', bytes.get(self.read..).unwrap_or_default()).map(|n| n + self.read) else {
+            self.read = bytes.len();
+            return if self.read > max { Err(ProtocolError::InlineSize) } else { Ok(Step::More) };
+        };
+        self.read = 0;
+        if end > max {
+            return Err(ProtocolError::InlineSize);
+        }
+        let line = bytes.get(..end).unwrap_or_default();
+        let words = split_line(line.strip_suffix(b"\r").unwrap_or(line)).ok_or(ProtocolError::Quotes)?;
+        if words.is_empty() {
+            return Ok(Step::Empty { used: end + 1 });
+        }
+        if words.len() > limits.args {
+            return Err(ProtocolError::UnauthenticatedMultibulk);
+        }
+        args.inline.clear();
+        args.spans.clear();
+        encode::array(&mut args.inline, words.len());
+        for word in &words {
+            encode::bulk(&mut args.inline, word);
+            let start = args.inline.len() - word.len() - 2;
+            args.spans.push(Span { start: start as u32, len: word.len() as u32 });
+        }
+        Ok(Step::Request { used: end + 1, inline: true })
+    }
+}
+
+/// A decimal number that ends with CRLF.
+enum Number {
+    /// Its value and where the next byte stands.
+    Is(usize, usize),
+    More,
+    Bad,
+}
+
+/// Reads a canonical decimal number (no sign, no leading zero) at `at`.
+#[inline]
+fn length(bytes: &[u8], at: usize) -> Number {
+    let mut value = 0usize;
+    let mut next = at;
+    loop {
+        let Some(&byte) = bytes.get(next) else {
+            return if next - at > MAX_DIGITS { Number::Bad } else { Number::More };
+        };
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        if next - at == MAX_DIGITS || (next > at && value == 0) {
+            return Number::Bad;
+        }
+        value = value * 10 + digit as usize;
+        next += 1;
+    }
+    match (bytes.get(next), bytes.get(next + 1)) {
+        (Some(b'\r'), Some(b'\n')) if next > at => Number::Is(value, next + 2),
+        (Some(b'\r'), None) if next > at => Number::More,
+        _ => Number::Bad,
+    }
+}
+
+/// `*-n`, which Redis reads as nothing: where the next byte stands.
+fn negative(bytes: &[u8]) -> Option<usize> {
+    match (bytes.get(1)?, length(bytes, 2)) {
+        (b'-', Number::Is(value, next)) if value > 0 => Some(next),
+        _ => None,
+    }
+}
+
+/// `$n` at `at`: the length and where the body stands.
+#[inline]
+fn bulk_header(bytes: &[u8], at: usize, limits: &Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
+    match bytes.get(at) {
+        Some(b'$') => {}
+        Some(&other) => return Err(ProtocolError::ExpectedBulk(other)),
+        None => return Ok(None),
+    }
+    match length(bytes, at + 1) {
+        Number::Is(len, next) if len <= limits.bulk => Ok(Some((len, next))),
+        Number::Is(..) if limits.unauthenticated => Err(ProtocolError::UnauthenticatedBulk),
+        Number::More => Ok(None),
+        Number::Is(..) | Number::Bad => Err(ProtocolError::BulkLength),
+    }
+}
+
+/// Splits a line at white space; `"…"` with escapes, `'…'` with `\'` only. `None` for unbalanced quotes.
+fn split_line(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut words = Vec::new();
+    let mut at = 0;
+    loop {
+        while line.get(at).is_some_and(|&b| is_space(b)) {
+            at += 1;
+        }
+        if at >= line.len() {
+            return Some(words);
+        }
+        let mut word = Vec::new();
+        at = read_word(line, at, &mut word)?;
+        words.push(word);
+    }
+}
+
+/// Reads one word that begins at `at`; gives where it ends.
+fn read_word(line: &[u8], mut at: usize, word: &mut Vec<u8>) -> Option<usize> {
+    loop {
+        match line.get(at) {
+            None => return Some(at),
+            Some(&b) if is_space(b) => return Some(at),
+            Some(&quote @ (b'"' | b'\'')) => {
+                at = read_quoted(line, at + 1, quote, word)?;
+                // A closing quote ends the word: only white space may follow.
+                return line.get(at).is_none_or(|&b| is_space(b)).then_some(at);
+            }
+            Some(&b) => {
+                word.push(b);
+                at += 1;
+            }
+        }
+    }
+}
+
+/// Reads up to the closing `quote`; gives where the byte behind it stands.
+fn read_quoted(line: &[u8], mut at: usize, quote: u8, word: &mut Vec<u8>) -> Option<usize> {
+    loop {
+        let byte = *line.get(at)?;
+        if byte == quote {
+            return Some(at + 1);
+        }
+        if byte == b'\\' && quote == b'"' {
+            at = read_escape(line, at + 1, word)?;
+        } else if byte == b'\\' && line.get(at + 1) == Some(&b'\'') {
+            word.push(b'\'');
+            at += 2;
+        } else {
+            word.push(byte);
+            at += 1;
+        }
+    }
+}
+
+/// One escape of a double-quoted word, behind its backslash.
+fn read_escape(line: &[u8], at: usize, word: &mut Vec<u8>) -> Option<usize> {
+    let byte = *line.get(at)?;
+    if byte == b'x'
+        && let (Some(high), Some(low)) = (hex(line.get(at + 1)), hex(line.get(at + 2)))
+    {
+        word.push(high * 16 + low);
+        return Some(at + 3);
+    }
+    word.push(match byte {
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'b' => 8,
+        b'a' => 7,
+        other => other,
+    });
+    Some(at + 1)
+}
+
+fn hex(byte: Option<&u8>) -> Option<u8> {
+    char::from(*byte?).to_digit(16).map(|d| d as u8)
+}
+
+/// What C's `isspace` calls white space.
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | 9..=13)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! One shared connection to one node: what waits to be sent, what waits to be answered.
+//!
+//! Requests are appended to the outbox once and stay there until they are answered, so that a redirect or an
+//! unsent retry sends the same bytes again. The FIFO holds one record for each of them, in the order of the
+//! wire. Which node, and what to do with an error reply, is decided in `backend`.
+//!
+//! ```text
+//!            a request             handshake done            the node left the map
+//!   Down ───────────────► Connecting ───────────► Ready ───────────────────► Draining ──► gone
+//!    ▲  (not before retry_at)  │ failed            │ broken
+//!    └─────────────────────────┴───────────────────┘
+//!
+//!   outbox:  | answered | sent, unanswered | unsent |
+//!            0       answered             sent      len
+//! ```
+
+use std::collections::VecDeque;
+use std::io;
+use std::task::Poll;
+
+use super::Millis;
+use crate::net::Link;
+use crate::replies::Ticket;
+use crate::resp::Proto;
+use crate::resp::reply::{ReplyError, Scanner};
+
+/// The outbox is compacted when so many answered bytes stand in front.
+const COMPACT_MIN: usize = 16 << 10;
+/// An outbox above this capacity is given back when it runs empty.
+const OUTBOX_KEEP: usize = 1 << 20;
+
+/// The record of a request that is under way.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// Where the reply goes.
+    pub(super) ticket: Ticket,
+    /// Length of the frame in the outbox.
+    pub(super) len: u32,
+    /// The view of the slots that chose the node.
+    pub(super) epoch: u32,
+    /// When the request arrived.
+    pub(super) born: Millis,
+    /// The slot of its keys, or [`super::NO_SLOT`].
+    pub(super) slot: u16,
+    /// Redirects and retries so far.
+    pub(super) hops: u8,
+    /// What may be done with it.
+    pub(super) traits: Traits,
+}
+
+const _: () = assert!(size_of::<Pending>() == 40, "the record of a request in flight has grown");
+
+/// What may be done with a request: a set of two properties.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Traits(u8);
+
+impl Traits {
+    const READ: u8 = 1;
+    const ASKED: u8 = 2;
+
+    /// For a request that only reads, or one that may change something.
+    pub(super) const fn new(read: bool) -> Self {
+        Self(if read { Self::READ } else { 0 })
+    }
+
+    /// Only reads: may be sent again at any time.
+    pub(super) const fn is_read(self) -> bool {
+        self.0 & Self::READ != 0
+    }
+
+    /// Whether its frame begins with an ASKING.
+    pub(super) const fn is_asked(self) -> bool {
+        self.0 & Self::ASKED != 0
+    }
+
+    pub(super) const fn asked(self, asked: bool) -> Self {
+        Self(if asked { self.0 | Self::ASKED } else { self.0 & !Self::ASKED })
+    }
+}
+
+/// What allows the next request in a slot that is being imported. It is a part of that request's frame.
+pub(super) const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
+
+/// What the next reply of a node is for.
+#[derive(Debug)]
+pub(super) enum Expect {
+    /// Give it to this request's client.
+    Deliver(Pending),
+    /// It is the `+OK` of the ASKING in front of this request.
+    Asking(Pending),
+    /// Its request was answered with a timeout: when it still comes, the connection is closed.
+    Late {
+        /// Length of the frame in the outbox.
+        len: u32,
+    },
+}
+
+impl Expect {
+    /// Length of the frame in the outbox.
+    pub(super) const fn len(&self) -> usize {
+        match self {
+            Self::Deliver(pending) | Self::Asking(pending) => pending.len as usize,
+            Self::Late { len } => *len as usize,
+        }
+    }
+
+    /// The request that waits, unless it was given up.
+    pub(super) fn into_pending(self) -> Option<Pending> {
+        match self {
+            Self::Deliver(pending) | Self::Asking(pending) => Some(pending),
+            Self::Late { .. } => None,
+        }
+    }
+}
+
+/// Where a connection stands in its life.
+pub(super) enum State {
+    /// No connection; none is tried before `retry_at`.
+    Down { retry_at: Millis },
+    /// A task dials and shakes hands.
+    Connecting,
+    /// In use.
+    Ready(Link),
+    /// The node left the map: answered to the end, then closed.
+    Draining(Link),
+}
+
+/// One shared connection.
+pub(super) struct Pipeline {
+    /// The node's place in the backend.
+    pub(super) node: u16,
+    pub(super) proto: Proto,
+    pub(super) state: State,
+    /// Told apart from an earlier pipeline in the same place.
+    pub(super) generation: u32,
+    /// Connections that failed in a row.
+    pub(super) failures: u32,
+    /// Whether it is on the list of pipelines to write.
+    pub(super) dirty: bool,
+    outbox: Vec<u8>,
+    answered: usize,
+    sent: usize,
+    fifo: VecDeque<Expect>,
+    /// Requests ever put in, and replies ever taken out.
+    pushed: u64,
+    popped: u64,
+    pub(super) inbox: Vec<u8>,
+    pub(super) scanner: Scanner,
+}
+
+impl Pipeline {
+    pub(super) const fn new(node: u16, proto: Proto, max_reply: usize, generation: u32) -> Self {
+        Self {
+            node,
+            proto,
+            state: State::Down { retry_at: 0 },
+            generation,
+            failures: 0,
+            dirty: false,
+            outbox: Vec::new(),
+            answered: 0,
+            sent: 0,
+            fifo: VecDeque::new(),
+            pushed: 0,
+            popped: 0,
+            inbox: Vec::new(),
+            scanner: Scanner::new(proto, max_reply),
+        }
+    }
+
+    /// Appends a request and its record.
+    #[inline]
+    pub(super) fn push(&mut self, frame: &[u8], expect: Expect) {
+        debug_assert_eq!(frame.len(), expect.len(), "a record must know its frame's length");
+        self.outbox.extend_from_slice(frame);
+        self.fifo.push_back(expect);
+        self.pushed += 1;
+    }
+
+    /// Appends a request, with an ASKING in front that nothing can come between.
+    pub(super) fn push_asking(&mut self, frame: &[u8], pending: Pending) {
+        self.outbox.extend_from_slice(ASKING);
+        self.outbox.extend_from_slice(frame);
+        let len = (ASKING.len() + frame.len()) as u32;
+        self.fifo.push_back(Expect::Asking(Pending { len, traits: pending.traits.asked(true), ..pending }));
+        self.pushed += 1;
+    }
+
+    /// The reply at hand belongs to an ASKING: the one of the request itself comes next.
+    #[inline]
+    pub(super) fn skip_asking(&mut self) -> bool {
+        if !matches!(self.fifo.front(), Some(Expect::Asking(_))) {
+            return false;
+        }
+        if let Some(Expect::Asking(pending)) = self.fifo.pop_front() {
+            self.fifo.push_front(Expect::Deliver(pending));
+        }
+        true
+    }
+
+    /// Takes the record that the reply at hand answers; `None` means that nobody asked.
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<Expect> {
+        let expect = self.fifo.pop_front()?;
+        self.answered += expect.len();
+        self.popped += 1;
+        if self.answered > self.sent {
+            // A reply to what was not sent: the node answers more than it was asked.
+            return None;
+        }
+        if self.answered == self.outbox.len() {
+            self.answered = 0;
+            self.sent = 0;
+            self.outbox.clear();
+            if self.outbox.capacity() > OUTBOX_KEEP {
+                self.outbox = Vec::new();
+            }
+        } else if self.answered > COMPACT_MIN && self.answered * 2 > self.outbox.len() {
+            self.outbox.drain(..self.answered);
+            self.sent -= self.answered;
+            self.answered = 0;
+        }
+        Some(expect)
+    }
+
+    /// The frame that the reply at hand answers, which [`pop`](Self::pop) is about to take; without its ASKING.
+    pub(super) fn head_frame(&self) -> &[u8] {
+        let len = self.fifo.front().map_or(0, Expect::len);
+        plain(self.outbox.get(self.answered..self.answered + len).unwrap_or_default())
+    }
+
+    /// Writes what is unsent. True when everything is out.
+    pub(super) fn write(&mut self) -> io::Result<bool> {
+        let (State::Ready(link) | State::Draining(link)) = &mut self.state else { return Ok(false) };
+        while self.sent < self.outbox.len() {
+            match link.write(self.outbox.get(self.sent..).unwrap_or_default()) {
+                Poll::Ready(Ok(bytes)) => self.sent += bytes,
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(false),
+            }
+        }
+        assert_eq!(self.pushed - self.popped, self.fifo.len() as u64, "sent minus received must be what is in flight");
+        Ok(true)
+    }
+
+    /// Where the reply at the start of `bytes` ends.
+    #[inline]
+    pub(super) fn reply_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, ReplyError> {
+        self.scanner.end(bytes)
+    }
+
+    /// Bytes that wait to be sent or answered.
+    #[inline]
+    pub(super) const fn queued(&self) -> usize {
+        self.outbox.len() - self.answered
+    }
+
+    /// Requests that wait to be sent or answered.
+    pub(super) fn in_flight(&self) -> usize {
+        self.fifo.len()
+    }
+
+    /// The record that was put in first.
+    pub(super) fn records(&self) -> impl Iterator<Item = &Expect> {
+        self.fifo.iter()
+    }
+
+    /// Whether there is anything that was not sent.
+    pub(super) const fn has_unsent(&self) -> bool {
+        self.sent < self.outbox.len()
+    }
+
+    /// Takes every request that still waits, and leaves the pipeline empty.
+    pub(super) fn take_all(&mut self) -> Vec<Taken> {
+        let mut at = self.answered;
+        let sent = self.sent;
+        let taken = self
+            .fifo
+            .drain(..)
+            .filter_map(|expect| {
+                let end = at + expect.len();
+                let may_have_run = end <= sent;
+                let frame = plain(self.outbox.get(at..end).unwrap_or_default()).into();
+                at = end;
+                Some(Taken { pending: expect.into_pending()?, frame, may_have_run })
+            })
+            .collect();
+        self.popped = self.pushed;
+        self.outbox = Vec::new();
+        self.answered = 0;
+        self.sent = 0;
+        self.inbox = Vec::new();
+        self.scanner.reset();
+        taken
+    }
+
+    /// Takes the requests of which nothing left and that `wanted` names; the others stay as they are.
+    pub(super) fn take_unsent(&mut self, mut wanted: impl FnMut(&Pending) -> bool) -> Vec<Taken> {
+        let mut taken = Vec::new();
+        let mut at = self.answered;
+        let mut kept = Vec::with_capacity(self.outbox.len());
+        kept.extend_from_slice(self.outbox.get(..at).unwrap_or_default());
+        for expect in std::mem::take(&mut self.fifo) {
+            let end = at + expect.len();
+            let frame = self.outbox.get(at..end).unwrap_or_default();
+            match expect {
+                Expect::Deliver(pending) | Expect::Asking(pending) if at >= self.sent && wanted(&pending) => {
+                    taken.push(Taken { pending, frame: plain(frame).into(), may_have_run: false });
+                    self.popped += 1;
+                }
+                other => {
+                    kept.extend_from_slice(frame);
+                    self.fifo.push_back(other);
+                }
+            }
+            at = end;
+        }
+        self.outbox = kept;
+        taken
+    }
+
+    /// Takes the requests that `expired` names; their places stay in the FIFO as [`Expect::Late`].
+    pub(super) fn expire(&mut self, mut expired: impl FnMut(&Pending) -> bool) -> Vec<Pending> {
+        let mut out = Vec::new();
+        for expect in &mut self.fifo {
+            if let Expect::Deliver(pending) | Expect::Asking(pending) = expect
+                && expired(pending)
+            {
+                let late = Expect::Late { len: pending.len };
+                out.extend(std::mem::replace(expect, late).into_pending());
+            }
+        }
+        out
+    }
+}
+
+/// A request that was taken back from a pipeline.
+pub(super) struct Taken {
+    pub(super) pending: Pending,
+    /// Its frame, without an ASKING.
+    pub(super) frame: Box<[u8]>,
+    /// Whether its last byte had left: an incomplete frame cannot have been run.
+    pub(super) may_have_run: bool,
+}
+
+/// A frame without the ASKING in front of it.
+fn plain(frame: &[u8]) -> &[u8] {
+    frame.strip_prefix(ASKING).unwrap_or(frame)
+}

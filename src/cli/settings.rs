@@ -1,0 +1,46 @@
+//! The settings that can be given as arguments, the strongest layer of the configuration.
+
+use std::path::PathBuf;
+
+use crate::config::{Loaded, Sources, load};
+
+use super::failure::Failure;
+
+/// What `run`, `check` and `config` take.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Settings {
+    /// Configuration file; none is read without this
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Nodes of the cluster to ask first, separated by commas: host:port or redis://user@host:port
+    #[arg(short, long, value_name = "ADDR", value_delimiter = ',')]
+    pub(super) seeds: Vec<String>,
+    /// Where to listen: host:port, [ipv6]:port or unix:/path [default: 127.0.0.1:7379]
+    #[arg(short, long, value_name = "ADDR")]
+    pub(super) listen: Option<String>,
+    /// Threads that serve clients; 0 means one a core [default: 0]
+    #[arg(short, long, value_name = "N", allow_hyphen_values = true)]
+    pub(super) workers: Option<String>,
+    /// How much to log: error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) log_level: Option<String>,
+}
+
+impl Settings {
+    /// Puts these settings over those of the environment and the file.
+    pub(super) fn load(&self, seeds_needed: bool) -> Result<Loaded, Failure> {
+        let env = std::env::vars_os();
+        let env = env.map(|(k, v)| (k.to_string_lossy().into_owned(), v.to_string_lossy().into_owned())).collect();
+        let mut flags = Vec::new();
+        if !self.seeds.is_empty() {
+            flags.push(("--seeds", "cluster.seeds", self.seeds.join(",")));
+        }
+        let single = [
+            ("--listen", "listen.addr", &self.listen),
+            ("--workers", "workers", &self.workers),
+            ("--log-level", "log.level", &self.log_level),
+        ];
+        flags.extend(single.into_iter().filter_map(|(flag, path, value)| Some((flag, path, value.clone()?))));
+        load(&Sources { file: self.config.clone(), env, flags, seeds_needed }).map_err(Failure::Config)
+    }
+}

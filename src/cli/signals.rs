@@ -1,0 +1,65 @@
+//! SIGTERM and SIGINT: the first asks for a drain, the second ends the process.
+//!
+//! They are watched on a thread of their own, so that the second one works whatever the others are busy with.
+
+use std::future::Future;
+use std::io;
+
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+/// The signals that are watched.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    /// Starts to catch them; must be called within a runtime.
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next SIGTERM or SIGINT and gives its name.
+    async fn stop(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return "SIGTERM",
+                _ = self.int.recv() => return "SIGINT",
+                _ = self.hup.recv() => {
+                    tracing::warn!("SIGHUP: the configuration is read at the start only; restart to change it");
+                }
+            }
+        }
+    }
+}
+
+/// Watches the signals from now on. The future completes at the first that asks to stop.
+pub(super) fn shutdown() -> io::Result<impl Future<Output = ()>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::catch()?
+    };
+    let (asked, shutdown) = oneshot::channel();
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            let name = signals.stop().await;
+            tracing::info!("{name}: draining; a second signal exits at once");
+            let _ = asked.send(());
+            let name = signals.stop().await;
+            tracing::warn!("{name} again: exiting at once");
+            std::process::exit(1);
+        });
+    })?;
+    Ok(async {
+        // The sender lives as long as the thread: an error cannot come before the process ends.
+        let _ = shutdown.await;
+    })
+}

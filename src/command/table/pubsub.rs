@@ -1,0 +1,31 @@
+//! Publish and subscribe. A channel is no key, but a shard channel has a slot and is routed as if it were one.
+
+use super::{KEY, KEYS, NONE};
+use crate::command::{
+    Flags,
+    Pin::Subscribe,
+    Plan::{AnyNode, ByKey, Local, Pin, Refuse},
+    Refusal::NotBuilt,
+    Spec,
+};
+
+pub(super) const ROWS: &[Spec] = rows! {
+    "psubscribe"   -2 NONE [PUBSUB NOSCRIPT LOADING STALE] Pin(Subscribe);
+    "publish"       3 NONE [PUBSUB LOADING STALE FAST]     AnyNode;
+    "pubsub"       -2 NONE []                              Local => PUBSUB;
+    "punsubscribe" -1 NONE [PUBSUB NOSCRIPT LOADING STALE] Pin(Subscribe);
+    "spublish"      3 KEY  [PUBSUB LOADING STALE FAST]     ByKey;
+    "ssubscribe"   -2 KEYS [PUBSUB NOSCRIPT LOADING STALE] Pin(Subscribe);
+    "subscribe"    -2 NONE [PUBSUB NOSCRIPT LOADING STALE] Pin(Subscribe);
+    "sunsubscribe" -1 KEYS [PUBSUB NOSCRIPT LOADING STALE] Pin(Subscribe);
+    "unsubscribe"  -1 NONE [PUBSUB NOSCRIPT LOADING STALE] Pin(Subscribe);
+};
+
+const PUBSUB: &[Spec] = rows! {
+    "channels"      -2 NONE [PUBSUB LOADING STALE] Refuse(NotBuilt);
+    "help"           2 NONE [LOADING STALE]        AnyNode;
+    "numpat"         2 NONE [PUBSUB LOADING STALE] Refuse(NotBuilt);
+    "numsub"        -2 NONE [PUBSUB LOADING STALE] Refuse(NotBuilt);
+    "shardchannels" -2 NONE [PUBSUB LOADING STALE] Refuse(NotBuilt);
+    "shardnumsub"   -2 NONE [PUBSUB LOADING STALE] Refuse(NotBuilt);
+};

@@ -1,0 +1,60 @@
+//! Checks over several keys: values that are each right and together wrong, and what deserves a warning.
+
+use super::draft::Draft;
+use super::mistake::{Origin, Wrong};
+use crate::net::Addr;
+
+/// Notes the mistakes of a finished draft and returns its warnings.
+pub(super) fn check(draft: &mut Draft, seeds_needed: bool) -> Vec<String> {
+    if seeds_needed && !draft.origins.contains_key("cluster.seeds") {
+        let instead = "write seeds = [\"10.0.0.1:7000\"] in [cluster], or use --seeds or SLOTWAY_SEEDS";
+        draft.note(Wrong::new("no node of the cluster is known", instead), &Origin::Default, "cluster.seeds");
+    } else if seeds_needed && draft.seeds.is_empty() && !has_mistake(draft, "cluster.seeds") {
+        let wrong = Wrong::new("the list is empty", "name at least one node, such as \"10.0.0.1:7000\"");
+        draft.note(wrong, &draft.origin("cluster.seeds"), "cluster.seeds");
+    }
+    refuse_own_address(draft);
+    warnings(draft)
+}
+
+fn has_mistake(draft: &Draft, key: &str) -> bool {
+    draft.mistakes.iter().any(|mistake| mistake.key == key)
+}
+
+/// A proxy whose seed is itself would ask itself for the map, for ever.
+fn refuse_own_address(draft: &mut Draft) {
+    let own = draft.config.worker.addr.clone();
+    let socket = draft.config.worker.unix_socket.clone().map(Addr::Unix);
+    for (seed, at) in draft.seeds.clone() {
+        if seed.addr == own || Some(&seed.addr) == socket.as_ref() {
+            let what = format!("{own} is the address that slotway itself listens on");
+            draft.note(Wrong::new(what, "name a node of the cluster, or change listen.addr"), &at, "cluster.seeds");
+        }
+    }
+}
+
+fn warnings(draft: &Draft) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let (config, addr) = (&draft.config, &draft.config.worker.addr);
+    if config.client.users.is_empty() && !addr.is_loopback() {
+        warnings.push(format!(
+            "ANYONE who reaches {addr} can read and change the whole cluster: \
+             no client has to authenticate; set auth.password_file, or listen on 127.0.0.1"
+        ));
+    }
+    if config.backend.request_timeout < config.backend.connect_timeout {
+        warnings.push(
+            "cluster.request_timeout is shorter than cluster.connect_timeout: \
+             a request that waits for a new connection ends before the connection may"
+                .to_owned(),
+        );
+    }
+    if draft.origin("cluster.seeds").rank() == 3 && draft.seeds.iter().any(|(seed, _)| seed.password.is_some()) {
+        warnings.push(
+            "the password in --seeds is visible to every user of this machine; \
+             use SLOTWAY_PASSWORD or cluster.password_file"
+                .to_owned(),
+        );
+    }
+    warnings
+}

@@ -1,0 +1,292 @@
+//! A configuration under construction: values are put in, layer by layer, and mistakes are collected.
+//!
+//! Sources come in the order of their rank, the weakest first, so that putting a value simply overrides. What
+//! depends on several keys (credentials, users) is kept aside and put together in [`Draft::finish`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::Config;
+use super::keys::{Key, Kind, Whose};
+use super::mistake::{Mistake, Origin, Wrong};
+use super::seed::{self, Seed};
+use super::units;
+use crate::backend::Credentials;
+use crate::client::User;
+
+/// A value as a source gave it.
+pub(super) enum Given {
+    /// A text. `loose` when the source has nothing but text (environment, arguments, an expanded `${NAME}`), so
+    /// that numbers and lists are read from it too.
+    Text { text: String, loose: bool },
+    /// A whole number.
+    Integer(i64),
+    /// A list; each element with its place.
+    List(Vec<(Self, Origin)>),
+    /// Anything else, by its name: no key takes it.
+    Other(&'static str),
+}
+
+/// A configuration under construction.
+#[derive(Default)]
+pub(super) struct Draft {
+    /// The plain fields.
+    pub(super) config: Config,
+    /// Where each key was given last, whether its value was good or not.
+    pub(super) origins: BTreeMap<&'static str, Origin>,
+    /// What was wrong so far.
+    pub(super) mistakes: Vec<Mistake>,
+    /// The folder of the file: names of secret files in it are relative to that.
+    pub(super) folder: PathBuf,
+    /// The seeds of the strongest layer that has some.
+    pub(super) seeds: Vec<(Seed, Origin)>,
+    /// `[[auth.users]]`.
+    pub(super) users: Vec<(User, Origin)>,
+    cluster_username: Option<String>,
+    cluster_password: Option<String>,
+    client_password: Option<String>,
+}
+
+impl Draft {
+    /// Notes a mistake.
+    pub(super) fn note(&mut self, wrong: Wrong, at: &Origin, key: &str) {
+        self.mistakes.push(wrong.at(at.clone(), key));
+    }
+
+    /// Where `key` was given.
+    pub(super) fn origin(&self, key: &str) -> Origin {
+        self.origins.get(key).cloned().unwrap_or(Origin::Default)
+    }
+
+    /// Puts a value into the field of `key`, or notes what is wrong with it.
+    pub(super) fn put(&mut self, key: &Key, given: &Given, at: &Origin) {
+        self.refuse_twice(key, at);
+        if let Err(wrong) = self.try_put(key, given, at) {
+            self.note(wrong, at, key.path);
+        }
+        self.origins.insert(key.path, at.clone());
+    }
+
+    /// One layer may say a thing only once: two ways to say it hide which one counts.
+    fn refuse_twice(&mut self, key: &Key, at: &Origin) {
+        let twin = if let Kind::Secret { twin, .. } = key.kind { twin } else { key.path };
+        for path in [key.path, twin] {
+            let Some(other) = self.origins.get(path).filter(|other| other.rank() == at.rank()) else { continue };
+            let wrong = Wrong::new(format!("it is given twice: also by {path} ({other})"), "keep one of them");
+            self.note(wrong, at, key.path);
+            return;
+        }
+        self.origins.remove(twin);
+    }
+
+    fn try_put(&mut self, key: &Key, given: &Given, at: &Origin) -> Result<(), Wrong> {
+        let config = &mut self.config;
+        match &key.kind {
+            Kind::Count { at, least, most } => *at(config) = whole(given, *least as u64, *most as u64)? as usize,
+            Kind::Small { at, least, most } => {
+                *at(config) = whole(given, u64::from(*least), u64::from(*most))? as u8;
+            }
+            Kind::Size { at, least, most } => *at(config) = bytes(given, *least, *most)?,
+            Kind::Time { at, least, zero } => *at(config) = time(given, *least, *zero)?,
+            Kind::Address(at) => *at(config) = text(given, "\"127.0.0.1:7379\"")?.parse().map_err(unaddress)?,
+            Kind::Socket(at) => *at(config) = Some(socket(given)?),
+            Kind::Choice(pick) => {
+                let words = pick.words().iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ");
+                let word = text(given, &words)?;
+                if !pick.put(config, word) {
+                    return Err(Wrong::new(format!("\"{word}\" is not known here"), format!("write {words}")));
+                }
+            }
+            Kind::Seeds => self.put_seeds(given, at)?,
+            Kind::Username => self.cluster_username = Some(name(given)?),
+            Kind::Secret { whose, in_file, .. } => {
+                let secret = self.secret(given, *in_file, at)?;
+                match whose {
+                    Whose::Cluster => self.cluster_password = Some(secret),
+                    Whose::Clients => self.client_password = Some(secret),
+                }
+            }
+            Kind::Users => {
+                return Err(Wrong::new("users are tables", "write [[auth.users]] in the file, with name and password"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A secret, or the content of the file that holds it.
+    pub(super) fn secret(&self, given: &Given, in_file: bool, at: &Origin) -> Result<String, Wrong> {
+        let value = text(given, if in_file { "\"/run/secrets/slotway\"" } else { "a text in quotes" })?;
+        if !in_file {
+            return filled(value.to_owned(), "the password");
+        }
+        let path = if at.rank() == 1 { self.folder.join(value) } else { PathBuf::from(value) };
+        let content = std::fs::read_to_string(&path).map_err(|error| {
+            Wrong::new(format!("cannot read {}: {error}", path.display()), "name a file that this user may read")
+        })?;
+        let secret = content.strip_suffix('\n').unwrap_or(&content);
+        filled(secret.strip_suffix('\r').unwrap_or(secret).to_owned(), &format!("the file {}", path.display()))
+    }
+
+    fn put_seeds(&mut self, given: &Given, at: &Origin) -> Result<(), Wrong> {
+        const HINT: &str = "write [\"10.0.0.1:7000\", \"10.0.0.2:7000\"]";
+        self.seeds.clear();
+        let parts: Vec<(&str, Origin)> = match given {
+            Given::List(items) => items.iter().map(|(item, at)| Ok((text(item, HINT)?, at.clone()))).collect::<Result<_, Wrong>>()?,
+            Given::Text { text, .. } => text.split(',').map(|part| (part.trim(), at.clone())).collect(),
+            other => return Err(mismatch(other, "a list of addresses", HINT)),
+        };
+        for (part, at) in parts.into_iter().filter(|(part, _)| !part.is_empty()) {
+            match seed::parse(part) {
+                Ok(seed) => self.seeds.push((seed, at)),
+                Err(wrong) => self.note(wrong, &at, "cluster.seeds"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts together what depends on several keys.
+    pub(super) fn finish(&mut self) {
+        self.config.cluster.seeds = self.seeds.iter().map(|(seed, _)| seed.addr.clone()).collect();
+        self.adopt_seed_credentials();
+        self.config.backend.credentials = match (self.cluster_username.take(), self.cluster_password.take()) {
+            (username, Some(password)) => Some(Credentials { username, password }),
+            (None, None) => None,
+            (Some(_), None) => {
+                let wrong = Wrong::new("a user without a password", "add password_file or SLOTWAY_PASSWORD");
+                // A password that was given but is bad has its own message.
+                if self.origin("cluster.password").rank().max(self.origin("cluster.password_file").rank()) == 0 {
+                    self.note(wrong, &self.origin("cluster.username"), "cluster.username");
+                }
+                None
+            }
+        };
+        self.gather_users();
+    }
+
+    /// Credentials in seeds become those of the cluster; two that differ are a mistake.
+    fn adopt_seed_credentials(&mut self) {
+        for (seed, at) in std::mem::take(&mut self.seeds) {
+            let Some(password) = seed.password.clone() else {
+                self.seeds.push((seed, at));
+                continue;
+            };
+            let same = self.cluster_password.as_ref().is_none_or(|known| *known == password)
+                && (self.cluster_password.is_none() || self.cluster_username == seed.username);
+            if !same || (self.cluster_username.is_some() && self.cluster_username != seed.username) {
+                let what = format!("the credentials of {} differ from those given elsewhere", seed.addr);
+                self.note(Wrong::new(what, "give one user and password for the whole cluster"), &at, "cluster.seeds");
+            } else {
+                self.cluster_username.clone_from(&seed.username);
+                self.cluster_password = Some(password);
+            }
+            self.seeds.push((seed, at));
+        }
+    }
+
+    fn gather_users(&mut self) {
+        if let Some(password) = self.client_password.take() {
+            let at = self.origins.get("auth.password").or_else(|| self.origins.get("auth.password_file"));
+            let at = at.cloned().unwrap_or(Origin::Default);
+            self.users.insert(0, (User { name: "default".to_owned(), password }, at));
+        }
+        let users = std::mem::take(&mut self.users);
+        for (user, at) in users {
+            if self.config.client.users.iter().any(|known| known.name == user.name) {
+                let what = format!("the user \"{}\" is given twice", user.name);
+                let instead = "keep one (auth.password is the password of the user \"default\")";
+                self.note(Wrong::new(what, instead), &at, "auth.users");
+            } else {
+                self.config.client.users.push(user);
+            }
+        }
+    }
+}
+
+/// Says that a value has the wrong type.
+fn mismatch(given: &Given, wanted: &str, instead: &str) -> Wrong {
+    let got = match given {
+        Given::Text { .. } => "a text".to_owned(),
+        Given::Integer(n) => format!("the number {n}"),
+        Given::List(_) => "a list".to_owned(),
+        Given::Other(what) => (*what).to_owned(),
+    };
+    Wrong::new(format!("it is {got}, not {wanted}"), instead)
+}
+
+fn text<'a>(given: &'a Given, example: &str) -> Result<&'a str, Wrong> {
+    if let Given::Text { text, .. } = given { Ok(text) } else { Err(mismatch(given, "a text", &format!("write {example}"))) }
+}
+
+/// The name of a user: Redis splits nothing, but a space or an empty name is always a slip.
+pub(super) fn name(given: &Given) -> Result<String, Wrong> {
+    let name = text(given, "a name in quotes")?;
+    if name.is_empty() || name.contains(char::is_whitespace) {
+        return Err(Wrong::new("a name has no spaces and is not empty", "write a name such as \"app\""));
+    }
+    Ok(name.to_owned())
+}
+
+fn filled(secret: String, what: &str) -> Result<String, Wrong> {
+    if secret.is_empty() { Err(Wrong::new(format!("{what} is empty"), "leave the key out for none")) } else { Ok(secret) }
+}
+
+fn whole(given: &Given, least: u64, most: u64) -> Result<u64, Wrong> {
+    let range = format!("write a whole number from {least} to {most}, without quotes");
+    let number = match given {
+        Given::Integer(n) => u64::try_from(*n).ok(),
+        Given::Text { text, loose: true } => {
+            let number = text.trim().parse().map_err(|_| Wrong::new(format!("\"{text}\" is not a number"), &range))?;
+            Some(number)
+        }
+        other => return Err(mismatch(other, "a whole number", &range)),
+    };
+    match number {
+        Some(n) if (least..=most).contains(&n) => Ok(n),
+        _ => Err(Wrong::new("it is out of range", range)),
+    }
+}
+
+fn bytes(given: &Given, least: usize, most: usize) -> Result<usize, Wrong> {
+    let range = format!("write a size from \"{}\" to \"{}\"", units::show_size(least), units::show_size(most));
+    let bytes = match given {
+        Given::Integer(n) => usize::try_from(*n).unwrap_or(0),
+        Given::Text { text, .. } => units::size(text)?,
+        other => return Err(mismatch(other, "a size", &range)),
+    };
+    if (least..=most).contains(&bytes) { Ok(bytes) } else { Err(Wrong::new("it is out of range", range)) }
+}
+
+fn time(given: &Given, least: std::time::Duration, zero: bool) -> Result<std::time::Duration, Wrong> {
+    let longest = super::keys::LONGEST;
+    let least_shown = if zero { "0s".to_owned() } else { units::show_duration(least) };
+    let range = format!("write a duration from \"{least_shown}\" to \"{}\"", units::show_duration(longest));
+    let span = match given {
+        Given::Text { text, .. } => units::duration(text)?,
+        Given::Integer(n) => {
+            let n = n.unsigned_abs();
+            let instead = format!("write the unit: \"{n}s\" or \"{n}ms\"");
+            return Err(Wrong::new(format!("{n} is a bare number, not a duration"), instead));
+        }
+        other => return Err(mismatch(other, "a duration", "write a text such as \"500ms\" or \"10s\"")),
+    };
+    let fits = (least..=longest).contains(&span) || (zero && span.is_zero());
+    if fits { Ok(span) } else { Err(Wrong::new("it is out of range", range)) }
+}
+
+fn socket(given: &Given) -> Result<PathBuf, Wrong> {
+    /// `sun_path` of Linux without its final zero.
+    const LONGEST_PATH: usize = 107;
+    let path = text(given, "\"/run/slotway.sock\"")?;
+    let path = path.strip_prefix("unix:").unwrap_or(path);
+    if path.is_empty() || path.len() > LONGEST_PATH {
+        let instead = format!("write a path of 1 to {LONGEST_PATH} bytes, such as \"/run/slotway.sock\"");
+        return Err(Wrong::new(format!("the path of a socket cannot be {} bytes long", path.len()), instead));
+    }
+    Ok(path.into())
+}
+
+fn unaddress(error: crate::net::addr::AddrError) -> Wrong {
+    let error = error.to_string();
+    let (what, instead) = error.rsplit_once("; ").unwrap_or((&error, "write host:port"));
+    Wrong::new(what, instead)
+}

@@ -1,0 +1,156 @@
+//! The file: TOML, walked once, every mistake noted with its line and column.
+//!
+//! The walk knows tables and keys; what a value may be is [`super::draft`]'s business.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::draft::{Draft, Given, name};
+use super::expand::expand;
+use super::keys::{self, Kind};
+use super::mistake::{Origin, Wrong};
+use super::suggest::{closest, instead_of};
+use crate::client::User;
+
+/// Keys of one `[[auth.users]]` table.
+const USER_KEYS: [&str; 3] = ["name", "password", "password_file"];
+
+/// A file that is being read.
+struct Walk<'a> {
+    file: Arc<str>,
+    text: &'a str,
+    env: &'a [(String, String)],
+    draft: &'a mut Draft,
+}
+
+/// Puts every value of `text`, the content of the file called `file`, into the draft.
+pub(super) fn read(file: &str, text: &str, env: &[(String, String)], draft: &mut Draft) {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut walk = Walk { file: file.into(), text, env, draft };
+    for error in &errors {
+        let at = error.span().map_or_else(|| walk.origin(0), |span| walk.at(&span));
+        let what = error.message().replace('\n', ", ");
+        walk.draft.note(Wrong::new(format!("this is not TOML: {what}"), "see https://toml.io"), &at, "");
+    }
+    walk.table(table.get_ref(), "");
+}
+
+impl Walk<'_> {
+    /// The place of a byte of the file.
+    fn origin(&self, byte: usize) -> Origin {
+        let before = self.text.get(..byte).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Origin::File { name: Arc::clone(&self.file), line, column }
+    }
+
+    fn at(&self, span: &Range<usize>) -> Origin {
+        self.origin(span.start)
+    }
+
+    /// The keys of the top level, or of one section.
+    fn table(&mut self, table: &DeTable<'_>, section: &str) {
+        for (key, value) in table {
+            let path = if section.is_empty() { key.get_ref().to_string() } else { format!("{section}.{}", key.get_ref()) };
+            let at = self.at(&key.span());
+            match (keys::find(&path), value.get_ref()) {
+                (Some(known), DeValue::Array(users)) if matches!(known.kind, Kind::Users) => {
+                    self.draft.origins.insert(known.path, at);
+                    for user in users.iter() {
+                        self.user(user);
+                    }
+                }
+                (Some(known), _) => {
+                    let at = self.at(&value.span());
+                    match self.given(value) {
+                        Ok(given) => self.draft.put(known, &given, &at),
+                        Err(wrong) => {
+                            self.draft.origins.insert(known.path, at.clone());
+                            self.draft.note(wrong, &at, known.path);
+                        }
+                    }
+                }
+                (None, DeValue::Table(inner)) if section.is_empty() && keys::is_section(&path) => {
+                    self.table(inner, &path);
+                }
+                (None, _) if section.is_empty() && keys::is_section(&path) => {
+                    let wrong = Wrong::new("it is a section, not a key", format!("write [{path}], and its keys below it"));
+                    self.draft.note(wrong, &at, &path);
+                }
+                (None, DeValue::Table(_)) => {
+                    self.draft.note(Wrong::new("this section is not known", instead_of(&path)), &at, &path);
+                }
+                (None, _) => self.draft.note(Wrong::new("this key is not known", instead_of(&path)), &at, &path),
+            }
+        }
+    }
+
+    /// A value in the shape that the draft reads.
+    fn given(&self, value: &Spanned<DeValue<'_>>) -> Result<Given, Wrong> {
+        Ok(match value.get_ref() {
+            DeValue::String(text) => {
+                let (text, loose) = expand(text, self.env)?;
+                Given::Text { text, loose }
+            }
+            DeValue::Integer(number) => {
+                let digits = number.as_str().replace('_', "");
+                let parsed = i64::from_str_radix(&digits, number.radix());
+                Given::Integer(parsed.map_err(|_| Wrong::new("the number is too large", "write a smaller one"))?)
+            }
+            DeValue::Array(items) => {
+                let items = items.iter().map(|item| Ok((self.given(item)?, self.at(&item.span()))));
+                Given::List(items.collect::<Result<_, Wrong>>()?)
+            }
+            DeValue::Float(_) => Given::Other("a number with a point"),
+            DeValue::Boolean(_) => Given::Other("true or false"),
+            DeValue::Datetime(_) => Given::Other("a date"),
+            DeValue::Table(_) => Given::Other("a section"),
+        })
+    }
+
+    /// One `[[auth.users]]` table.
+    fn user(&mut self, value: &Spanned<DeValue<'_>>) {
+        const PATH: &str = "auth.users";
+        let at = self.at(&value.span());
+        let DeValue::Table(table) = value.get_ref() else {
+            let wrong = Wrong::new("a user is a table", "write [[auth.users]], and name and password below it");
+            return self.draft.note(wrong, &at, PATH);
+        };
+        let (mut called, mut secret, mut whole) = (None, None, true);
+        for (key, value) in table {
+            let at = self.at(&value.span());
+            let path = format!("{PATH}.{}", key.get_ref());
+            let read = match key.get_ref().as_ref() {
+                "name" => self.given(value).and_then(|given| name(&given)).map(|name| called = Some(name)),
+                "password" | "password_file" if secret.is_some() => {
+                    Err(Wrong::new("password and password_file are both given", "keep one of them"))
+                }
+                which @ ("password" | "password_file") => {
+                    let read = self.given(value);
+                    let read = read.and_then(|given| self.draft.secret(&given, which == "password_file", &at));
+                    read.map(|read| secret = Some(read))
+                }
+                other => {
+                    let instead = closest(other, USER_KEYS).map(|known| format!("did you mean {known}?"));
+                    Err(Wrong::new("this key is not known", instead.unwrap_or_else(|| format!("known here are {}", USER_KEYS.join(", ")))))
+                }
+            };
+            if let Err(wrong) = read {
+                whole = false;
+                self.draft.note(wrong, &at, &path);
+            }
+        }
+        match (called, secret) {
+            (Some(name), Some(password)) => self.draft.users.push((User { name, password }, at)),
+            _ if !whole => {}
+            (None, _) => self.draft.note(Wrong::new("a user has no name", "add name = \"app\""), &at, PATH),
+            (Some(name), None) => {
+                let wrong = Wrong::new(format!("the user \"{name}\" has no password"), "add password_file = \"…\"");
+                self.draft.note(wrong, &at, PATH);
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Folds the answers to the parts of one request into the one reply that is owed.
+//!
+//! A [`Gather`] is made when a request is split or fanned out, takes each part's reply in whatever order they
+//! come, and writes the whole when the last is there. It knows replies and nothing of connections or clients.
+
+use crate::command::Merge;
+use crate::resp::{Proto, encode, reply};
+
+/// The answers so far to the parts of one request.
+#[derive(Debug)]
+pub struct Gather {
+    merge: Merge,
+    proto: Proto,
+    /// Parts that have not answered.
+    left: u32,
+    /// The bytes of the first error: it becomes the reply.
+    error: Option<Box<[u8]>>,
+    /// `Sum`, `Min`.
+    number: Option<i64>,
+    /// `Concat`: the elements' bytes, in the order of arrival. `And`, `OneOk`: the reply so far.
+    bytes: Vec<u8>,
+    /// `Concat` of a split: for the element at each of the caller's places where it stands in `bytes`.
+    places: Vec<(u32, u32)>,
+    /// `Concat` of a split: the caller's place of each key, part by part.
+    order: Vec<u32>,
+    /// `Concat` of a split: where each part begins in `order`.
+    starts: Vec<u32>,
+    /// `Concat` of a fan-out: how many elements have come.
+    count: usize,
+}
+
+impl Gather {
+    /// For `parts` parts whose replies need no order.
+    #[must_use]
+    pub fn new(merge: Merge, proto: Proto, parts: u32) -> Self {
+        Self {
+            merge,
+            proto,
+            left: parts,
+            error: None,
+            number: None,
+            bytes: Vec::new(),
+            places: Vec::new(),
+            order: Vec::new(),
+            starts: Vec::new(),
+            count: 0,
+        }
+    }
+
+    /// For a split whose elements go back to the caller's places: `order` holds the caller's place of each
+    /// key, part by part, and `starts` where each part begins in it.
+    #[must_use]
+    pub fn ordered(merge: Merge, proto: Proto, order: Vec<u32>, starts: Vec<u32>) -> Self {
+        let mut gather = Self::new(merge, proto, starts.len() as u32);
+        gather.places = vec![(0, 0); order.len()];
+        gather.order = order;
+        gather.starts = starts;
+        gather
+    }
+
+    /// Takes the whole reply of part `part`. True when it was the last.
+    pub fn add(&mut self, part: u32, reply: &[u8]) -> bool {
+        debug_assert!(self.left > 0, "a part answered twice");
+        self.left = self.left.saturating_sub(1);
+        let is_error = matches!(reply.first(), Some(b'-' | b'!'));
+        if is_error && self.merge != Merge::OneOk {
+            self.fail(reply);
+        } else if self.error.is_none() && !self.fold(part, reply, is_error) {
+            self.fail(b"-ERR a node answered a part of the request in an unexpected form\r\n");
+        }
+        self.left == 0
+    }
+
+    fn fail(&mut self, error: &[u8]) {
+        if self.error.is_none() {
+            self.error = Some(error.into());
+        }
+    }
+
+    /// False if the reply is not of the form that this merge needs.
+    fn fold(&mut self, part: u32, reply: &[u8], is_error: bool) -> bool {
+        match self.merge {
+            Merge::Concat if self.starts.is_empty() => self.append(reply).is_some(),
+            Merge::Concat => self.scatter(part, reply).is_some(),
+            Merge::Sum => self.combine(reply, i64::saturating_add),
+            Merge::Min => self.combine(reply, i64::min),
+            Merge::AllOk => reply == b"+OK\r\n",
+            Merge::And => self.and(reply).is_some(),
+            Merge::OneOk => {
+                if self.bytes.is_empty() || (self.bytes.first() == Some(&b'-') && !is_error) {
+                    self.bytes = reply.to_vec();
+                }
+                true
+            }
+        }
+    }
+
+    fn combine(&mut self, reply: &[u8], with: fn(i64, i64) -> i64) -> bool {
+        let Some(value) = reply::integer(reply) else { return false };
+        self.number = Some(self.number.map_or(value, |so_far| with(so_far, value)));
+        true
+    }
+
+    fn append(&mut self, reply: &[u8]) -> Option<()> {
+        for element in reply::elements(reply, self.proto)? {
+            self.bytes.extend_from_slice(element);
+            self.count += 1;
+        }
+        Some(())
+    }
+
+    fn scatter(&mut self, part: u32, reply: &[u8]) -> Option<()> {
+        let from = *self.starts.get(part as usize)? as usize;
+        let to = self.starts.get(part as usize + 1).map_or(self.order.len(), |&next| next as usize);
+        let mut elements = reply::elements(reply, self.proto)?;
+        for &place in self.order.get(from..to)? {
+            let element = elements.next()?;
+            *self.places.get_mut(place as usize)? = (self.bytes.len() as u32, element.len() as u32);
+            self.bytes.extend_from_slice(element);
+        }
+        elements.next().is_none().then_some(())
+    }
+
+    fn and(&mut self, reply: &[u8]) -> Option<()> {
+        if self.bytes.is_empty() {
+            reply::elements(reply, self.proto)?;
+            self.bytes = reply.to_vec();
+            return Some(());
+        }
+        let mut both = Vec::with_capacity(self.bytes.len());
+        let ours: Vec<&[u8]> = reply::elements(&self.bytes, self.proto)?.collect();
+        let theirs: Vec<&[u8]> = reply::elements(reply, self.proto)?.collect();
+        if ours.len() != theirs.len() {
+            return None;
+        }
+        encode::array(&mut both, ours.len());
+        for (a, b) in ours.iter().zip(&theirs) {
+            encode::integer(&mut both, reply::integer(a)?.min(reply::integer(b)?));
+        }
+        self.bytes = both;
+        Some(())
+    }
+
+    /// Appends the one reply. To be called once, when the last part is there.
+    pub fn finish(&self, out: &mut Vec<u8>) {
+        debug_assert_eq!(self.left, 0, "a merge ended before its last part");
+        if let Some(error) = &self.error {
+            out.extend_from_slice(error);
+            return;
+        }
+        match self.merge {
+            Merge::Concat if self.starts.is_empty() => {
+                encode::array(out, self.count);
+                out.extend_from_slice(&self.bytes);
+            }
+            Merge::Concat => {
+                encode::array(out, self.places.len());
+                out.reserve(self.bytes.len());
+                for &(start, len) in &self.places {
+                    let start = start as usize;
+                    out.extend_from_slice(self.bytes.get(start..start + len as usize).unwrap_or_default());
+                }
+            }
+            Merge::Sum | Merge::Min => encode::integer(out, self.number.unwrap_or(0)),
+            Merge::AllOk => encode::simple(out, "OK"),
+            Merge::And | Merge::OneOk => out.extend_from_slice(&self.bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(gather: &Gather) -> String {
+        let mut out = Vec::new();
+        gather.finish(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn elements_go_back_to_the_callers_places() {
+        // Keys 0..4; part 0 asks for 1 and 3, part 1 for 0, 2 and 4; the second part answers first.
+        let mut gather = Gather::ordered(Merge::Concat, Proto::Resp2, vec![1, 3, 0, 2, 4], vec![0, 2]);
+        assert!(!gather.add(1, b"*3\r\n$1\r\na\r\n$-1\r\n$1\r\ne\r\n"));
+        assert!(gather.add(0, b"*2\r\n$1\r\nb\r\n$1\r\nd\r\n"));
+        assert_eq!(whole(&gather), "*5\r\n$1\r\na\r\n$1\r\nb\r\n$-1\r\n$1\r\nd\r\n$1\r\ne\r\n");
+    }
+
+    #[test]
+    fn one_error_is_the_whole_answer() {
+        let mut gather = Gather::new(Merge::AllOk, Proto::Resp2, 3);
+        gather.add(0, b"+OK\r\n");
+        gather.add(1, b"-OOM no\r\n");
+        assert!(gather.add(2, b"-ERR later\r\n"));
+        assert_eq!(whole(&gather), "-OOM no\r\n");
+    }
+
+    #[test]
+    fn a_part_with_too_few_or_too_many_elements_is_an_error() {
+        for short in ["*1\r\n:1\r\n", "*3\r\n:1\r\n:2\r\n:3\r\n", ":2\r\n"] {
+            let mut gather = Gather::ordered(Merge::Concat, Proto::Resp2, vec![0, 1], vec![0]);
+            assert!(gather.add(0, short.as_bytes()));
+            assert!(whole(&gather).starts_with("-ERR a node answered"), "{short:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_flags_fold() {
+        let mut sum = Gather::new(Merge::Sum, Proto::Resp2, 2);
+        sum.add(0, b":2\r\n");
+        sum.add(1, b":40\r\n");
+        assert_eq!(whole(&sum), ":42\r\n");
+        let mut and = Gather::new(Merge::And, Proto::Resp2, 2);
+        and.add(0, b"*2\r\n:1\r\n:1\r\n");
+        and.add(1, b"*2\r\n:0\r\n:1\r\n");
+        assert_eq!(whole(&and), "*2\r\n:0\r\n:1\r\n");
+        let mut one = Gather::new(Merge::OneOk, Proto::Resp2, 2);
+        one.add(0, b"-ERR x\r\n");
+        one.add(1, b"+OK\r\n");
+        assert_eq!(whole(&one), "+OK\r\n");
+    }
+}
