@@ -8,5 +8,9 @@
     reason = "a test that cannot go on says so by panicking, in its helpers too"
 )]
 
+mod changes;
+mod commands;
 mod harness;
+mod order;
 mod servers;
+mod split;

@@ -5,6 +5,7 @@
 //! be: with it the tests that compare the proxy with a plain server check themselves.
 
 mod client;
+mod load;
 mod proxy;
 mod random;
 mod reply;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use slotway::demo::servers::{Cluster, Options, Server};
 
 pub(crate) use client::{Client, frame, words};
+pub(crate) use load::{Load, Outcome, Plan};
 pub(crate) use proxy::{Lent, Proxy};
 pub(crate) use random::Random;
 pub(crate) use reply::{Reply, Value, parse};
@@ -65,6 +67,12 @@ pub(crate) fn direct() -> bool {
 /// Whether the tests may take long.
 pub(crate) fn long() -> bool {
     std::env::var_os("LIVE_LONG").is_some()
+}
+
+/// Says something about a test that passes; shown by `--nocapture`.
+#[expect(clippy::print_stderr, reason = "a test's own report")]
+pub(crate) fn tell(text: &str) {
+    eprintln!("{text}");
 }
 
 /// The slot of a key: bit by bit, as the specification has it.

@@ -83,10 +83,7 @@ impl Proxy {
     /// Shows the log if the test is failing.
     fn tell(&self) {
         if std::thread::panicking() {
-            #[expect(clippy::print_stderr, reason = "a failing test shows what the proxy said")]
-            {
-                eprintln!("the proxy at {} logged:\n{}", self.addr, tail(&self.log));
-            }
+            super::tell(&format!("the proxy at {} logged:\n{}", self.addr, tail(&self.log)));
         }
     }
 }
