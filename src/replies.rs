@@ -41,6 +41,14 @@ pub struct Ticket {
     charge: u32,
 }
 
+impl Ticket {
+    /// Whether both are places in the queue of one client.
+    #[must_use]
+    pub const fn same_client(&self, other: &Self) -> bool {
+        self.client == other.client && self.generation == other.generation
+    }
+}
+
 /// Where the reply to one request stands.
 #[derive(Clone, Copy, Debug)]
 enum Place {

@@ -1,6 +1,49 @@
-//! Nodes and the connections to them.
+//! The nodes, and one shared connection to each: requests go in with a ticket, replies come out through it.
+//!
+//! [`Backend`] belongs to one worker. It knows who owns which slot ([`view`]), opens a [`pipeline`] for each node
+//! and protocol when the first request needs it, and deals with everything that a node may answer which is not
+//! the client's business: MOVED, ASK, "not now", a broken connection. The client room never learns of them.
+//!
+//! - `send`, `flush`, `read`: the way of a request, called by the worker's turn (this file)
+//! - [`answers`]: what follows from an error reply
+//! - [`repair`]: lost connections, deadlines, new maps
 
+mod answers;
+mod pipeline;
+mod redirect;
+mod repair;
+mod retry;
+mod view;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::mpsc;
+
+use crate::cluster::Hint;
+pub use crate::cluster::dial::Credentials;
+use crate::cluster::dial::{ConnectError, Conversation};
+use crate::net::{Addr, Net, Ready, Stream, Token};
+use crate::replies::{Replies, Ticket};
+use crate::resp::Proto;
+use pipeline::{Expect, Pending, Pipeline, State, Traits};
+use retry::Retries;
+use view::{NOBODY, NodeId, View};
+
+/// Milliseconds since the worker began; read once a turn.
+pub type Millis = u32;
+/// A pipeline's place in the backend.
+pub type PipelineId = u32;
+
+/// How often one connection is read in one turn before the others get theirs.
+const READS_A_TURN: usize = 4;
+/// Nothing waits for a time.
+const NEVER: Millis = Millis::MAX;
 
 /// How to reach and treat the nodes. Each field is a key of the configuration file.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,21 +62,6 @@ pub struct Options {
     pub max_reply_bytes: usize,
 }
 
-/// Who the proxy is to the nodes.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// ACL user; `None` sends `AUTH password` alone.
-    pub username: Option<String>,
-    /// The password.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
-    }
-}
-
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -44,5 +72,313 @@ impl Default for Options {
             node_queue_bytes: 64 << 20,
             max_reply_bytes: 1 << 30,
         }
+    }
+}
+
+/// A request on its way to the owner of a slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// The canonical frame.
+    pub frame: &'a [u8],
+    /// The slot of its keys; for a request without keys, one that its node owns.
+    pub slot: u16,
+    /// Whether it only reads, and so may be sent again.
+    pub read: bool,
+    /// The protocol that its client speaks.
+    pub proto: Proto,
+}
+
+/// One node that requests are sent to.
+struct Node {
+    addr: Addr,
+    /// The pipeline for each protocol.
+    pipes: [Option<PipelineId>; 2],
+    /// Whether the map that was adopted last names it.
+    listed: bool,
+}
+
+/// What a dialling task brings back.
+struct Dialed {
+    pipe: PipelineId,
+    generation: u32,
+    result: Result<Stream, ConnectError>,
+}
+
+/// What a backend needs from outside.
+pub struct Surroundings {
+    /// Where connections come from.
+    pub net: Arc<dyn Net>,
+    /// The worker's ready list.
+    pub ready: Arc<Ready>,
+    /// The token of each pipeline is its id with these bits set.
+    pub token: Token,
+    /// Pushed on the ready list when a dialling task has ended.
+    pub dialed: Token,
+    /// To discovery; when it is full a hint is dropped: the next one will do.
+    pub hints: mpsc::Sender<Hint>,
+}
+
+/// The nodes and connections of one worker.
+pub struct Backend {
+    options: Options,
+    around: Surroundings,
+    nodes: Slab<Node>,
+    by_addr: HashMap<Addr, NodeId>,
+    view: View,
+    /// Each primary with a slot that it owns, for requests without a key.
+    primaries: Vec<u16>,
+    next_primary: usize,
+    pipelines: Slab<Pipeline>,
+    generation: u32,
+    /// Pipelines to write.
+    dirty: Vec<PipelineId>,
+    retries: Retries,
+    dialed: Rc<RefCell<Vec<Dialed>>>,
+    now: Millis,
+    /// When something has to be looked at again.
+    wake_at: Millis,
+    /// Whether a pipeline that was full has room again.
+    drained: bool,
+    jitter: u32,
+    /// What happened, for `INFO` and the metrics.
+    pub counts: Counts,
+}
+
+/// What happened between this worker and the nodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// MOVED followed.
+    pub moved: u64,
+    /// ASK followed.
+    pub asked: u64,
+    /// Requests sent again because the node could not run them yet.
+    pub put_off: u64,
+    /// Connections that broke or could not be made.
+    pub lost: u64,
+    /// Connections closed because a reply came that nobody waits for.
+    pub unasked: u64,
+    /// Requests answered with a timeout.
+    pub timed_out: u64,
+}
+
+impl Backend {
+    /// A backend without nodes; [`adopt`](Self::adopt) gives it some.
+    #[must_use]
+    pub fn new(options: Options, around: Surroundings, seed: u32) -> Self {
+        Self {
+            options,
+            around,
+            nodes: Slab::new(),
+            by_addr: HashMap::new(),
+            view: View::new(),
+            primaries: Vec::new(),
+            next_primary: seed as usize,
+            pipelines: Slab::new(),
+            generation: 0,
+            dirty: Vec::new(),
+            retries: Retries::default(),
+            dialed: Rc::default(),
+            now: 0,
+            wake_at: NEVER,
+            drained: false,
+            jitter: seed | 1,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Tells the time of this turn.
+    #[inline]
+    pub const fn set_now(&mut self, now: Millis) {
+        self.now = now;
+    }
+
+    /// When [`tick`](Self::tick) wants to be called, if at all.
+    #[must_use]
+    pub const fn wake_at(&self) -> Option<Millis> {
+        if self.wake_at == NEVER { None } else { Some(self.wake_at) }
+    }
+
+    const fn wake_by(&mut self, at: Millis) {
+        if at < self.wake_at {
+            self.wake_at = at;
+        }
+    }
+
+    /// Counts the changes of slots' owners that this worker has seen.
+    #[inline]
+    #[must_use]
+    pub const fn epoch(&self) -> u32 {
+        self.view.epoch()
+    }
+
+    /// Whether a client whose requests under way were routed at `epoch` or later may send to `slot` now.
+    #[inline]
+    #[must_use]
+    pub fn may_follow(&self, slot: u16, epoch: u32) -> bool {
+        epoch == self.view.epoch() || self.view.unchanged_since(slot, epoch)
+    }
+
+    /// Whether the pipeline to the owner of `slot` takes another request.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&self, slot: u16, proto: Proto) -> bool {
+        let pipe = self.nodes.get(usize::from(self.view.owner(slot))).and_then(|node| node.pipes[proto as usize]);
+        let queued = pipe.and_then(|pipe| self.pipelines.get(pipe as usize)).map_or(0, Pipeline::queued);
+        queued < self.options.node_queue_bytes
+    }
+
+    /// Whether pipelines that were full have room again; asking forgets it.
+    pub const fn take_drained(&mut self) -> bool {
+        std::mem::replace(&mut self.drained, false)
+    }
+
+    /// A slot of each primary, for requests to all of them.
+    #[must_use]
+    pub fn primaries(&self) -> &[u16] {
+        &self.primaries
+    }
+
+    /// A slot of some primary, another one each time, for requests without a key; slot 0 while none is known.
+    pub fn any_slot(&mut self) -> u16 {
+        self.next_primary = self.next_primary.wrapping_add(1);
+        let at = self.next_primary.checked_rem(self.primaries.len()).unwrap_or(0);
+        self.primaries.get(at).copied().unwrap_or(0)
+    }
+
+    /// Sends a request to the owner of its slot; the reply comes through `ticket`.
+    #[inline]
+    pub fn send(&mut self, request: Outgoing<'_>, ticket: Ticket) {
+        let owner = self.view.owner(request.slot);
+        let pending = Pending {
+            ticket,
+            len: request.frame.len() as u32,
+            epoch: self.view.epoch(),
+            born: self.now,
+            slot: request.slot,
+            hops: 0,
+            tries: 0,
+            traits: Traits::new(request.read),
+        };
+        if self.wake_at == NEVER {
+            self.wake_at = self.now + self.timeout();
+        }
+        match self.nodes.get(usize::from(owner)).and_then(|node| node.pipes[request.proto as usize]) {
+            Some(pipe) => self.push(pipe, request.frame, pending),
+            None => self.send_first(owner, request.proto, request.frame, pending),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, pipe: PipelineId, frame: &[u8], pending: Pending) {
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else {
+            debug_assert!(false, "a node names a pipeline that is gone");
+            return;
+        };
+        pipeline.push(frame, Expect::Deliver(pending));
+        if !pipeline.dirty {
+            pipeline.dirty = true;
+            self.dirty.push(pipe);
+        }
+    }
+
+    /// Sends to a node that has no pipeline yet, or puts the request off while nobody owns its slot.
+    #[cold]
+    fn send_first(&mut self, owner: NodeId, proto: Proto, frame: &[u8], pending: Pending) {
+        if owner == NOBODY {
+            self.hint(Hint::Unowned);
+            self.put_off(proto, pipeline::Taken { pending, frame: frame.into(), may_have_run: false });
+        } else {
+            let pipe = self.pipe(owner, proto);
+            self.push(pipe, frame, pending);
+        }
+    }
+
+    /// The pipeline to `node`, made if there is none.
+    fn pipe(&mut self, node: NodeId, proto: Proto) -> PipelineId {
+        let Some(known) = self.nodes.get_mut(usize::from(node)) else {
+            debug_assert!(false, "a pipeline was asked for to a node that is gone");
+            return PipelineId::MAX;
+        };
+        *known.pipes[proto as usize].get_or_insert_with(|| {
+            self.generation = self.generation.wrapping_add(1);
+            let pipeline = Pipeline::new(node, proto, self.options.max_reply_bytes, self.generation);
+            self.pipelines.insert(pipeline) as PipelineId
+        })
+    }
+
+    /// Writes each pipeline that has something new, once.
+    pub fn flush(&mut self, replies: &mut Replies) {
+        while let Some(pipe) = self.dirty.pop() {
+            let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { continue };
+            pipeline.dirty = false;
+            match pipeline.state {
+                State::Ready(_) | State::Draining(_) => {
+                    if let Err(error) = pipeline.write() {
+                        self.lose(pipe, &error, replies);
+                    }
+                }
+                State::Down { retry_at } if retry_at <= self.now => self.dial(pipe),
+                State::Down { retry_at } => self.wake_by(retry_at),
+                State::Connecting => {}
+            }
+        }
+    }
+
+    /// Whether [`flush`](Self::flush) has something to do.
+    #[must_use]
+    pub const fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// The connection of `pipe` became readable or writable.
+    pub fn read(&mut self, pipe: PipelineId, scratch: &mut [u8], replies: &mut Replies) {
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+        if pipeline.has_unsent() && !pipeline.dirty {
+            pipeline.dirty = true;
+            self.dirty.push(pipe);
+        }
+        for _ in 0..READS_A_TURN {
+            let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+            let (State::Ready(link) | State::Draining(link)) = &mut pipeline.state else { return };
+            let received = match link.read(scratch) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(0)) => return self.lose(pipe, &"the node closed the connection", replies),
+                Poll::Ready(Ok(bytes)) => scratch.get(..bytes).unwrap_or_default(),
+                Poll::Ready(Err(error)) => return self.lose(pipe, &error, replies),
+            };
+            if let Err(broken) = self.received(pipe, received, replies) {
+                self.counts.unasked += u64::from(matches!(broken, answers::Broken::Unasked | answers::Broken::Late));
+                return self.lose(pipe, &broken, replies);
+            }
+            if self.finished(pipe) {
+                return;
+            }
+        }
+        self.around.ready.push(self.around.token | pipe);
+    }
+
+    fn dial(&mut self, pipe: PipelineId) {
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+        let Some(node) = self.nodes.get(usize::from(pipeline.node)) else { return };
+        pipeline.state = State::Connecting;
+        let (generation, proto) = (pipeline.generation, pipeline.proto);
+        let (addr, net, limit) = (node.addr.clone(), Arc::clone(&self.around.net), self.options.connect_timeout);
+        let credentials = self.options.credentials.clone();
+        let (dialed, ready, token) = (Rc::clone(&self.dialed), Arc::clone(&self.around.ready), self.around.dialed);
+        tokio::task::spawn_local(async move {
+            let result = Conversation::open(&*net, &addr, credentials.as_ref(), proto, limit).await;
+            let result = result.and_then(Conversation::into_stream);
+            dialed.borrow_mut().push(Dialed { pipe, generation, result });
+            ready.push(token);
+        });
+    }
+
+    fn hint(&self, hint: Hint) {
+        // Full means that discovery has plenty of reasons to look already.
+        let _ = self.around.hints.try_send(hint);
+    }
+
+    const fn timeout(&self) -> Millis {
+        self.options.request_timeout.as_millis() as Millis
     }
 }

@@ -40,15 +40,17 @@ pub(super) struct Pending {
     pub(super) epoch: u32,
     /// When the request arrived.
     pub(super) born: Millis,
-    /// The slot of its keys, or [`super::NO_SLOT`].
+    /// The slot of its keys; without keys, one that its node owned when it came.
     pub(super) slot: u16,
-    /// Redirects and retries so far.
+    /// Redirects followed, and times that it was sent again after a loss.
     pub(super) hops: u8,
+    /// Times that it was put off.
+    pub(super) tries: u8,
     /// What may be done with it.
     pub(super) traits: Traits,
 }
 
-const _: () = assert!(size_of::<Pending>() == 40, "the record of a request in flight has grown");
+const _: () = assert!(size_of::<Pending>() == 44, "the record of a request in flight has grown");
 
 /// What may be done with a request: a set of two properties.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -260,9 +262,13 @@ impl Pipeline {
         self.fifo.len()
     }
 
-    /// The record that was put in first.
-    pub(super) fn records(&self) -> impl Iterator<Item = &Expect> {
-        self.fifo.iter()
+    /// When the oldest request that still waits has come.
+    pub(super) fn oldest(&self) -> Option<Millis> {
+        let waiting = self.fifo.iter().filter_map(|expect| match expect {
+            Expect::Deliver(pending) | Expect::Asking(pending) => Some(pending.born),
+            Expect::Late { .. } => None,
+        });
+        waiting.min()
     }
 
     /// Whether there is anything that was not sent.

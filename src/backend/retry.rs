@@ -20,20 +20,26 @@ pub(super) struct Retries {
 /// The first wait of a request that a node put off, in milliseconds; doubled each time up to [`LAST_MS`].
 const FIRST_MS: Millis = 1;
 /// The longest wait between two tries, in milliseconds.
-const LAST_MS: Millis = 16;
+pub(super) const LAST_MS: Millis = 16;
 
 impl Retries {
-    /// Puts `request` off; the wait grows with its hops.
-    pub(super) fn put_off(&mut self, now: Millis, proto: Proto, request: Taken) -> Millis {
-        let wait = (FIRST_MS << request.pending.hops.min(8)).min(LAST_MS);
-        let due = now + wait;
+    /// Puts `request` off, longer each time, but never so that it is overtaken by a later one of its client
+    /// for the same slot. Gives when it is due.
+    pub(super) fn put_off(&mut self, now: Millis, proto: Proto, mut request: Taken) -> Millis {
+        let tries = request.pending.tries;
+        let behind = self.waiting.iter().filter(|other| {
+            other.request.pending.slot == request.pending.slot
+                && other.request.pending.ticket.same_client(&request.pending.ticket)
+        });
+        let earliest = behind.map(|other| other.due).max().unwrap_or(0);
+        let due = earliest.max(now + (FIRST_MS << tries.min(8)).min(LAST_MS));
+        request.pending.tries = tries.saturating_add(1);
         self.waiting.push(Delayed { due, proto, request });
         due
     }
 
-    /// Takes those whose time has come.
+    /// Takes those whose time has come, in the order in which they were put off.
     pub(super) fn due(&mut self, now: Millis) -> Vec<Delayed> {
-        // In order: two requests of one client for one key must not overtake each other here.
         self.waiting.extract_if(.., |delayed| delayed.due <= now).collect()
     }
 

@@ -22,11 +22,7 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new() -> Self {
-        Self {
-            owners: Box::new([NOBODY; SLOTS as usize]),
-            changed: Box::new([0; SLOTS as usize]),
-            epoch: 0,
-        }
+        Self { owners: Box::new([NOBODY; SLOTS as usize]), changed: Box::new([0; SLOTS as usize]), epoch: 0 }
     }
 
     /// Who owns `slot`.

@@ -1,5 +1,8 @@
 //! What is known of the cluster: slots, nodes, and how that knowledge is kept fresh.
 
+pub mod dial;
+pub mod discovery;
+mod reading;
 pub mod slot;
 pub mod topology;
 
@@ -20,4 +23,17 @@ impl Default for Options {
     fn default() -> Self {
         Self { seeds: Vec::new(), refresh_interval: Duration::from_secs(10) }
     }
+}
+
+/// Why a worker thinks that the map is out of date. Hints may be dropped: they are hints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// A node answered MOVED, or named a node that is not in the map.
+    Moved,
+    /// A connection failed.
+    Unreachable,
+    /// A slot has no owner, or its node said that the cluster is down.
+    Unowned,
+    /// A primary turned out to be a replica.
+    Stale,
 }

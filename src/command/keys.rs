@@ -86,7 +86,7 @@ fn places(from: usize, end: usize) -> Places {
 }
 
 fn range(spec: &Spec, request: &Request<'_>, first: u8, last: i8, step: u8) -> Result<Places, KeysError> {
-    let (argc, first, step) = (request.argc(), usize::from(first), usize::from(step));
+    let (argc, first, step) = (request.argc(), usize::from(first), usize::from(step).max(1));
     let behind = if last < 0 {
         (argc + 1).saturating_sub(usize::from(last.unsigned_abs()))
     } else {

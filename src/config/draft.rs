@@ -131,7 +131,9 @@ impl Draft {
         const HINT: &str = "write [\"10.0.0.1:7000\", \"10.0.0.2:7000\"]";
         self.seeds.clear();
         let parts: Vec<(&str, Origin)> = match given {
-            Given::List(items) => items.iter().map(|(item, at)| Ok((text(item, HINT)?, at.clone()))).collect::<Result<_, Wrong>>()?,
+            Given::List(items) => {
+                items.iter().map(|(item, at)| Ok((text(item, HINT)?, at.clone()))).collect::<Result<_, Wrong>>()?
+            }
             Given::Text { text, .. } => text.split(',').map(|part| (part.trim(), at.clone())).collect(),
             other => return Err(mismatch(other, "a list of addresses", HINT)),
         };
@@ -214,7 +216,11 @@ fn mismatch(given: &Given, wanted: &str, instead: &str) -> Wrong {
 }
 
 fn text<'a>(given: &'a Given, example: &str) -> Result<&'a str, Wrong> {
-    if let Given::Text { text, .. } = given { Ok(text) } else { Err(mismatch(given, "a text", &format!("write {example}"))) }
+    if let Given::Text { text, .. } = given {
+        Ok(text)
+    } else {
+        Err(mismatch(given, "a text", &format!("write {example}")))
+    }
 }
 
 /// The name of a user: Redis splits nothing, but a space or an empty name is always a slip.
@@ -227,7 +233,11 @@ pub(super) fn name(given: &Given) -> Result<String, Wrong> {
 }
 
 fn filled(secret: String, what: &str) -> Result<String, Wrong> {
-    if secret.is_empty() { Err(Wrong::new(format!("{what} is empty"), "leave the key out for none")) } else { Ok(secret) }
+    if secret.is_empty() {
+        Err(Wrong::new(format!("{what} is empty"), "leave the key out for none"))
+    } else {
+        Ok(secret)
+    }
 }
 
 fn whole(given: &Given, least: u64, most: u64) -> Result<u64, Wrong> {

@@ -54,7 +54,8 @@ impl Walk<'_> {
     /// The keys of the top level, or of one section.
     fn table(&mut self, table: &DeTable<'_>, section: &str) {
         for (key, value) in table {
-            let path = if section.is_empty() { key.get_ref().to_string() } else { format!("{section}.{}", key.get_ref()) };
+            let path =
+                if section.is_empty() { key.get_ref().to_string() } else { format!("{section}.{}", key.get_ref()) };
             let at = self.at(&key.span());
             match (keys::find(&path), value.get_ref()) {
                 (Some(known), DeValue::Array(users)) if matches!(known.kind, Kind::Users) => {
@@ -77,7 +78,8 @@ impl Walk<'_> {
                     self.table(inner, &path);
                 }
                 (None, _) if section.is_empty() && keys::is_section(&path) => {
-                    let wrong = Wrong::new("it is a section, not a key", format!("write [{path}], and its keys below it"));
+                    let wrong =
+                        Wrong::new("it is a section, not a key", format!("write [{path}], and its keys below it"));
                     self.draft.note(wrong, &at, &path);
                 }
                 (None, DeValue::Table(_)) => {
@@ -135,7 +137,10 @@ impl Walk<'_> {
                 }
                 other => {
                     let instead = closest(other, USER_KEYS).map(|known| format!("did you mean {known}?"));
-                    Err(Wrong::new("this key is not known", instead.unwrap_or_else(|| format!("known here are {}", USER_KEYS.join(", ")))))
+                    Err(Wrong::new(
+                        "this key is not known",
+                        instead.unwrap_or_else(|| format!("known here are {}", USER_KEYS.join(", "))),
+                    ))
                 }
             };
             if let Err(wrong) = read {

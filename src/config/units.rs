@@ -101,8 +101,19 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_says_what_to_write() {
-        for text in ["", "s", "10", "0", "-1s", "1.5s", "10 sec", "10S", "1m30s", "99999999999999999999s", "999999999999999999d"]
-        {
+        for text in [
+            "",
+            "s",
+            "10",
+            "0",
+            "-1s",
+            "1.5s",
+            "10 sec",
+            "10S",
+            "1m30s",
+            "99999999999999999999s",
+            "999999999999999999d",
+        ] {
             let (wrong, hint) = duration(text).expect_err(text);
             assert!(!wrong.is_empty() && hint.contains("500ms"), "{text}");
         }

@@ -175,6 +175,15 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_behind_the_name_and_apart() {
+        for rule in all().flat_map(|spec| std::iter::once(spec).chain(spec.subs)).flat_map(|spec| spec.keys) {
+            if let Keys::Range { first, last, step } = rule {
+                assert!(*first > 0 && *last != 0 && *step > 0, "{rule:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_plan_that_needs_keys_has_keys_and_one_that_waits_is_flagged_so() {
         for spec in all().flat_map(|spec| std::iter::once(spec).chain(spec.subs)) {
             let by_key = matches!(spec.plan, Plan::ByKey | Plan::Split(_));

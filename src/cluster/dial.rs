@@ -8,13 +8,27 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::Credentials;
 use crate::net::{Addr, Net, Stream};
 use crate::resp::value::Value;
 use crate::resp::{Proto, encode};
 
 /// No reply of a handshake, and no map of a cluster, is larger.
 const MAX_REPLY: usize = 16 << 20;
+
+/// Who the proxy is to the nodes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// ACL user; `None` sends `AUTH password` alone.
+    pub username: Option<String>,
+    /// The password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
 
 /// Why a node could not be connected to or asked.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,168 @@
+//! What follows from each reply of a node: most go to their client, some are orders to the proxy.
+
+use super::pipeline::{Expect, Pending, Taken};
+use super::redirect::{self, Target, Verdict};
+use super::{Backend, PipelineId};
+use crate::cluster::Hint;
+use crate::net::Addr;
+use crate::replies::Replies;
+use crate::resp::Proto;
+use crate::resp::reply::ReplyError;
+
+/// Why a connection cannot be used any longer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// What came is no reply.
+    #[error("the node does not speak RESP: {0}")]
+    Protocol(#[from] ReplyError),
+    /// A reply that nobody waits for: given to the next in line it would be somebody else's.
+    #[error("the node sent a reply to a request that was not made")]
+    Unasked,
+    /// The reply to a request that was given up.
+    #[error("the node answered a request after its time")]
+    Late,
+    /// The node no longer accepts the proxy.
+    #[error("the node asks the proxy to authenticate again")]
+    Unauthenticated,
+}
+
+impl Backend {
+    /// Takes what a node sent: delivers whole replies, keeps the rest.
+    pub(super) fn received(&mut self, pipe: PipelineId, fresh: &[u8], replies: &mut Replies) -> Result<(), Broken> {
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
+        let mut kept = std::mem::take(&mut pipeline.inbox);
+        let bytes = if kept.is_empty() {
+            fresh
+        } else {
+            kept.extend_from_slice(fresh);
+            &kept
+        };
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
+            let Some(end) = pipeline.reply_end(rest)? else { break };
+            let reply = rest.get(..end).unwrap_or_default();
+            at += end;
+            if matches!(reply.first(), Some(b'-' | b'>')) {
+                self.special(pipe, reply, replies)?;
+            } else if !pipeline.skip_asking() {
+                match pipeline.pop() {
+                    Some(Expect::Deliver(pending)) => replies.deliver(pending.ticket, reply),
+                    other => return Err(unusable(other.as_ref())),
+                }
+            }
+        }
+        let full = self.options.node_queue_bytes;
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
+        self.drained |= pipeline.queued() < full;
+        if at == bytes.len() {
+            return Ok(());
+        }
+        if kept.is_empty() {
+            pipeline.inbox.extend_from_slice(fresh.get(at..).unwrap_or_default());
+        } else {
+            kept.drain(..at);
+            pipeline.inbox = kept;
+        }
+        Ok(())
+    }
+
+    /// An error reply or a push.
+    #[cold]
+    fn special(&mut self, pipe: PipelineId, reply: &[u8], replies: &mut Replies) -> Result<(), Broken> {
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
+        if reply.first() == Some(&b'>') {
+            return Err(Broken::Unasked);
+        }
+        if pipeline.skip_asking() {
+            // Refused ASKING: the request behind it gets an error of its own.
+            return Ok(());
+        }
+        let (proto, node) = (pipeline.proto, pipeline.node);
+        let verdict = redirect::read(reply);
+        let frame: Box<[u8]> = if verdict == Verdict::Pass { Box::default() } else { pipeline.head_frame().into() };
+        let pending = match pipeline.pop() {
+            Some(Expect::Deliver(pending)) => pending,
+            other => return Err(unusable(other.as_ref())),
+        };
+        let Some(answering) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
+        let request = Taken { pending, frame, may_have_run: false };
+        match verdict {
+            Verdict::Pass => replies.deliver(request.pending.ticket, reply),
+            Verdict::Moved(target) => self.moved(proto, &target, &answering, request, replies),
+            Verdict::Ask(target) => self.asked(proto, &target, &answering, request, replies),
+            Verdict::Later => self.later(Hint::Unowned, proto, request, reply, replies),
+            Verdict::Stale => self.later(Hint::Stale, proto, request, reply, replies),
+            Verdict::Unauthenticated => {
+                self.put_off(proto, request);
+                return Err(Broken::Unauthenticated);
+            }
+        }
+        Ok(())
+    }
+
+    fn moved(&mut self, proto: Proto, target: &Target, from: &Addr, request: Taken, replies: &mut Replies) {
+        self.counts.moved += 1;
+        self.hint(Hint::Moved);
+        let Some(&node) = self.by_addr.get(&target.addr(from)) else {
+            // A node must not be able to send the proxy anywhere: discovery decides who belongs to the cluster.
+            return self.put_off(proto, request);
+        };
+        let Some(request) = self.hop(request, replies) else { return };
+        let slot = request.pending.slot;
+        if target.slot == slot && self.view.unchanged_since(slot, request.pending.epoch) {
+            self.view.set(slot, node);
+        }
+        let pending = Pending { epoch: self.view.epoch(), ..request.pending };
+        let pipe = self.pipe(node, proto);
+        self.push(pipe, &request.frame, pending);
+    }
+
+    fn asked(&mut self, proto: Proto, target: &Target, from: &Addr, request: Taken, replies: &mut Replies) {
+        self.counts.asked += 1;
+        let Some(&node) = self.by_addr.get(&target.addr(from)) else {
+            self.hint(Hint::Moved);
+            return self.put_off(proto, request);
+        };
+        let Some(request) = self.hop(request, replies) else { return };
+        let pipe = self.pipe(node, proto);
+        if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
+            pipeline.push_asking(&request.frame, request.pending);
+            if !pipeline.dirty {
+                pipeline.dirty = true;
+                self.dirty.push(pipe);
+            }
+        }
+    }
+
+    /// Counts a hop; a request that has made too many ends here.
+    pub(super) fn hop(&self, mut request: Taken, replies: &mut Replies) -> Option<Taken> {
+        if request.pending.hops >= self.options.max_redirects {
+            let text = format!("PROXYUNSENT not executed: gave up after {} redirects", self.options.max_redirects);
+            replies.fail(request.pending.ticket, &text);
+            return None;
+        }
+        request.pending.hops += 1;
+        request.pending.traits = request.pending.traits.asked(false);
+        request.pending.len = request.frame.len() as u32;
+        Some(request)
+    }
+
+    /// The node did not run the request but may do so later: again until the deadline, then its answer as it is.
+    fn later(&mut self, hint: Hint, proto: Proto, request: Taken, reply: &[u8], replies: &mut Replies) {
+        self.hint(hint);
+        if self.now.wrapping_sub(request.pending.born) + super::retry::LAST_MS >= self.timeout() {
+            replies.deliver(request.pending.ticket, reply);
+        } else {
+            self.put_off(proto, request);
+        }
+    }
+}
+
+/// A record was popped that no reply may answer.
+const fn unusable(record: Option<&Expect>) -> Broken {
+    match record {
+        Some(Expect::Late { .. }) => Broken::Late,
+        _ => Broken::Unasked,
+    }
+}

@@ -1,0 +1,273 @@
+//! What to do when something ends before its reply: broken connections, deadlines, new maps.
+//!
+//! The rule of it all: a write goes out again only if it certainly did not run. A request of which the last
+//! byte has not left cannot have run; of the others only reads are sent again.
+
+use std::fmt::Display;
+
+use super::pipeline::{Pending, State, Taken};
+use super::view::{NOBODY, NodeId};
+use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId};
+use crate::cluster::Hint;
+use crate::cluster::slot::SLOTS;
+use crate::cluster::topology::{Role, Topology};
+use crate::net::{Addr, Link};
+use crate::replies::Replies;
+use crate::resp::Proto;
+
+/// The first wait before a connection that failed is tried again, in milliseconds; doubled each time.
+const BACKOFF_MS: Millis = 20;
+/// The longest wait between two tries, in milliseconds.
+const BACKOFF_MAX_MS: Millis = 1000;
+
+impl Backend {
+    /// Takes in the connections that dialling tasks have brought.
+    pub fn take_dialed(&mut self, replies: &mut Replies) {
+        let dialed = std::mem::take(&mut *self.dialed.borrow_mut());
+        for Dialed { pipe, generation, result } in dialed {
+            let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { continue };
+            if pipeline.generation != generation || !matches!(pipeline.state, State::Connecting) {
+                continue;
+            }
+            match result {
+                Ok(stream) => {
+                    let token = self.around.token | pipe;
+                    pipeline.state = State::Ready(Link::new(stream, self.around.ready.waker(token)));
+                    pipeline.failures = 0;
+                    // Read once, so that the link's waker is known to the runtime.
+                    self.around.ready.push(token);
+                }
+                Err(error) => self.lose(pipe, &error, replies),
+            }
+        }
+    }
+
+    /// The connection of `pipe` is gone: ends or sends on what it had, and tries again later.
+    pub(super) fn lose(&mut self, pipe: PipelineId, why: &dyn Display, replies: &mut Replies) {
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+        let was_ready = matches!(pipeline.state, State::Ready(_));
+        let gone = matches!(pipeline.state, State::Draining(_));
+        let (node, proto) = (pipeline.node, pipeline.proto);
+        let addr = self.nodes.get(usize::from(node)).map_or_else(|| Addr::tcp("?", 0), |node| node.addr.clone());
+        if pipeline.failures == 0 && !gone {
+            tracing::warn!("connection to {addr}: {why}");
+        }
+        // A connection that worked is opened again at once, and only then with growing waits.
+        let wait = if was_ready { 0 } else { backoff(pipeline.failures, &mut self.jitter) };
+        pipeline.failures = pipeline.failures.saturating_add(1);
+        pipeline.state = State::Down { retry_at: self.now + wait };
+        self.counts.lost += 1;
+        let requests = pipeline.take_all();
+        self.hint(Hint::Unreachable);
+        for request in requests {
+            self.after_loss(proto, request, &addr, replies);
+        }
+        if gone {
+            self.remove_pipeline(pipe);
+        }
+    }
+
+    fn after_loss(&mut self, proto: Proto, request: Taken, addr: &Addr, replies: &mut Replies) {
+        if !request.may_have_run {
+            return self.send_again(proto, request);
+        }
+        if request.pending.traits.is_read() {
+            if let Some(request) = self.hop(request, replies) {
+                self.send_again(proto, request);
+            }
+            return;
+        }
+        let text = format!("PROXYUNKNOWN the connection to {addr} was lost: the command may have been executed");
+        replies.fail(request.pending.ticket, &text);
+    }
+
+    /// Sends a request that did not run to whoever owns its slot now.
+    fn send_again(&mut self, proto: Proto, request: Taken) {
+        let traits = request.pending.traits.asked(false);
+        let len = request.frame.len() as u32;
+        let pending = Pending { len, traits, epoch: self.view.epoch(), ..request.pending };
+        self.wake_by(pending.born + self.timeout());
+        match self.view.owner(pending.slot) {
+            NOBODY => self.put_off(proto, Taken { pending, ..request }),
+            owner => {
+                let pipe = self.pipe(owner, proto);
+                self.push(pipe, &request.frame, pending);
+            }
+        }
+    }
+
+    pub(super) fn put_off(&mut self, proto: Proto, request: Taken) {
+        self.counts.put_off += 1;
+        let due = self.retries.put_off(self.now, proto, request);
+        self.wake_by(due);
+    }
+
+    /// Does what has become due: retries, deadlines, connections to try again.
+    pub fn tick(&mut self, replies: &mut Replies) {
+        if self.now < self.wake_at {
+            return;
+        }
+        self.wake_at = NEVER;
+        for delayed in self.retries.due(self.now) {
+            if self.expired(&delayed.request.pending) {
+                self.counts.timed_out += 1;
+                let text = "CLUSTERDOWN not executed: no node could run the command within the request timeout";
+                replies.fail(delayed.request.pending.ticket, text);
+            } else {
+                self.send_again(delayed.proto, delayed.request);
+            }
+        }
+        if let Some(next) = self.retries.next() {
+            self.wake_by(next);
+        }
+        let pipes: Vec<PipelineId> = self.pipelines.iter().map(|(id, _)| id as PipelineId).collect();
+        for pipe in pipes {
+            self.tick_pipeline(pipe, replies);
+        }
+    }
+
+    fn expired(&self, pending: &Pending) -> bool {
+        self.now >= pending.born + self.timeout()
+    }
+
+    fn tick_pipeline(&mut self, pipe: PipelineId, replies: &mut Replies) {
+        let (now, timeout) = (self.now, self.timeout());
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+        if pipeline.in_flight() == 0 {
+            return;
+        }
+        let expired = |pending: &Pending| now >= pending.born + timeout;
+        let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
+        for request in pipeline.take_unsent(expired) {
+            self.counts.timed_out += 1;
+            let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
+            replies.fail(request.pending.ticket, &text);
+            self.drained = true;
+        }
+        for pending in pipeline.expire(expired) {
+            self.counts.timed_out += 1;
+            let text =
+                format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
+            replies.fail(pending.ticket, &text);
+        }
+        if let State::Down { retry_at } = pipeline.state
+            && pipeline.in_flight() > 0
+        {
+            if retry_at <= now && !pipeline.dirty {
+                pipeline.dirty = true;
+                self.dirty.push(pipe);
+            } else {
+                self.wake_at = self.wake_at.min(retry_at.max(now + 1));
+            }
+        }
+        let next = pipeline.oldest().map(|born| born + timeout);
+        if let Some(next) = next {
+            self.wake_by(next.max(now + 1));
+        }
+    }
+
+    /// Takes over a new map: routes by it from now on, and sends on what waits for nodes that lost their slots.
+    pub fn adopt(&mut self, map: &Topology, replies: &mut Replies) {
+        for (_, node) in &mut self.nodes {
+            node.listed = false;
+        }
+        let ids: Vec<NodeId> = map.nodes.iter().map(|node| self.node_id(&node.addr)).collect();
+        for slot in 0..SLOTS {
+            let owner = map.slots.get(usize::from(slot)).and_then(|&index| ids.get(usize::from(index)));
+            self.view.set(slot, owner.copied().unwrap_or(NOBODY));
+        }
+        self.primaries = (0u16..)
+            .zip(&map.nodes)
+            .filter(|(_, node)| node.role == Role::Primary)
+            .filter_map(|(index, _)| map.slots.iter().position(|&owner| owner == index))
+            .map(|slot| slot as u16)
+            .collect();
+        self.reroute(replies);
+    }
+
+    fn node_id(&mut self, addr: &Addr) -> NodeId {
+        if let Some(&id) = self.by_addr.get(addr) {
+            if let Some(node) = self.nodes.get_mut(usize::from(id)) {
+                node.listed = true;
+            }
+            return id;
+        }
+        let id = self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], listed: true }) as NodeId;
+        self.by_addr.insert(addr.clone(), id);
+        id
+    }
+
+    /// What waits unsent for a node that no longer owns its slot goes to the one that does.
+    fn reroute(&mut self, replies: &mut Replies) {
+        let pipes: Vec<PipelineId> = self.pipelines.iter().map(|(id, _)| id as PipelineId).collect();
+        for pipe in pipes {
+            let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { continue };
+            let (node, proto) = (pipeline.node, pipeline.proto);
+            let stays = matches!(pipeline.state, State::Ready(_));
+            let view = &self.view;
+            let strays = if stays { Vec::new() } else { pipeline.take_unsent(|p| view.owner(p.slot) != node) };
+            for request in strays {
+                self.send_again(proto, request);
+            }
+            if self.nodes.get(usize::from(node)).is_some_and(|node| !node.listed) {
+                self.retire(pipe, replies);
+            }
+        }
+        let idle: Vec<usize> =
+            self.nodes.iter().filter(|(_, n)| !n.listed && n.pipes == [None; 2]).map(|(id, _)| id).collect();
+        for id in idle {
+            let node = self.nodes.remove(id);
+            self.by_addr.remove(&node.addr);
+        }
+    }
+
+    /// The node of `pipe` left the map: the connection is closed once everything is answered.
+    fn retire(&mut self, pipe: PipelineId, replies: &mut Replies) {
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+        if pipeline.in_flight() == 0 {
+            return self.remove_pipeline(pipe);
+        }
+        match std::mem::replace(&mut pipeline.state, State::Down { retry_at: 0 }) {
+            State::Ready(link) | State::Draining(link) => pipeline.state = State::Draining(link),
+            State::Down { .. } | State::Connecting => {
+                let proto = pipeline.proto;
+                let requests = pipeline.take_all();
+                let addr = Addr::tcp("a node that left the cluster", 0);
+                for request in requests {
+                    self.after_loss(proto, request, &addr, replies);
+                }
+                self.remove_pipeline(pipe);
+            }
+        }
+    }
+
+    /// Closes a draining pipeline that has nothing left to do; true if it did.
+    pub(super) fn finished(&mut self, pipe: PipelineId) -> bool {
+        let done = self
+            .pipelines
+            .get(pipe as usize)
+            .is_some_and(|pipeline| matches!(pipeline.state, State::Draining(_)) && pipeline.in_flight() == 0);
+        if done {
+            self.remove_pipeline(pipe);
+        }
+        done
+    }
+
+    fn remove_pipeline(&mut self, pipe: PipelineId) {
+        let Some(pipeline) = self.pipelines.try_remove(pipe as usize) else { return };
+        debug_assert_eq!(pipeline.in_flight(), 0, "a pipeline was removed with requests in it");
+        if let Some(node) = self.nodes.get_mut(usize::from(pipeline.node)) {
+            node.pipes[pipeline.proto as usize] = None;
+        }
+    }
+}
+
+/// How long to wait after `failures` failed tries: doubled each time, and shortened by up to a half at random so
+/// that workers and proxies do not come back all at once.
+fn backoff(failures: u32, jitter: &mut u32) -> Millis {
+    *jitter ^= *jitter << 13;
+    *jitter ^= *jitter >> 17;
+    *jitter ^= *jitter << 5;
+    let full = (BACKOFF_MS << failures.min(6)).min(BACKOFF_MAX_MS);
+    full - *jitter % (full / 2 + 1)
+}

@@ -1,0 +1,173 @@
+//! Reads what nodes say of their cluster: CLUSTER SHARDS, CLUSTER SLOTS, CLUSTER INFO, INFO.
+//!
+//! Values in, values out. Which node is asked, and whether its answer is believed, is decided in `discovery`.
+
+use super::slot::SLOTS;
+use super::topology::{Node, NodeIndex, Role, Topology, UNOWNED};
+use crate::net::Addr;
+use crate::resp::value::Value;
+
+/// Builds a map from `(first slot, last slot)` ranges and nodes, as they are read.
+#[derive(Default)]
+struct Builder {
+    nodes: Vec<Node>,
+    map: Topology,
+}
+
+impl Builder {
+    /// The place of a node, which is added if it is new.
+    fn node(&mut self, node: Node) -> NodeIndex {
+        if let Some(at) = self.nodes.iter().position(|known| known.addr == node.addr) {
+            return at as NodeIndex;
+        }
+        self.nodes.push(node);
+        (self.nodes.len() - 1) as NodeIndex
+    }
+
+    fn own(&mut self, first: i64, last: i64, owner: NodeIndex) -> Option<()> {
+        let (first, last) = (usize::try_from(first).ok()?, usize::try_from(last).ok()?);
+        self.map.slots.get_mut(first..=last)?.fill(owner);
+        Some(())
+    }
+
+    fn finish(self) -> Topology {
+        Topology { nodes: self.nodes, ..self.map }
+    }
+}
+
+/// CLUSTER SHARDS (servers from 7.0). `asked` stands in for a host that a node does not know of itself.
+pub(super) fn shards(reply: &Value, asked: &Addr) -> Option<Topology> {
+    let mut builder = Builder::default();
+    for shard in reply.array()? {
+        let members = shard.field("nodes")?.array()?;
+        let is_primary = |node: &&Value| node.field("role").and_then(Value::text) == Some("master");
+        let is_online = |node: &&Value| node.field("health").and_then(Value::text) == Some("online");
+        let primary =
+            members.iter().find(|node| is_primary(node) && is_online(node)).or_else(|| members.iter().find(is_primary));
+        let Some(primary) = primary else { continue };
+        let owner = builder.node(shard_node(primary, Role::Primary, asked)?);
+        for range in shard.field("slots")?.array()?.chunks_exact(2) {
+            builder.own(range.first()?.int()?, range.get(1)?.int()?, owner)?;
+        }
+        for member in members.iter().filter(|node| !is_primary(node)) {
+            builder.node(shard_node(member, Role::Replica { of: owner }, asked)?);
+        }
+    }
+    Some(builder.finish())
+}
+
+fn shard_node(node: &Value, role: Role, asked: &Addr) -> Option<Node> {
+    let port = node.field("port").or_else(|| node.field("tls-port"))?.int()?;
+    // A null endpoint stands for the host that was asked; servers that know no endpoints give the address.
+    let host = match node.field("endpoint") {
+        Some(endpoint) => endpoint.text(),
+        None => node.field("ip").and_then(Value::text),
+    };
+    Some(Node {
+        id: node.field("id").and_then(Value::text).unwrap_or_default().to_owned(),
+        addr: addr(host, port, asked)?,
+        role,
+        online: node.field("health").and_then(Value::text) == Some("online"),
+    })
+}
+
+/// CLUSTER SLOTS (servers from 3.0; identifiers from 4.0).
+pub(super) fn slots(reply: &Value, asked: &Addr) -> Option<Topology> {
+    let mut builder = Builder::default();
+    for range in reply.array()? {
+        let range = range.array()?;
+        let owner = builder.node(slots_node(range.get(2)?, Role::Primary, asked)?);
+        builder.own(range.first()?.int()?, range.get(1)?.int()?, owner)?;
+        for replica in range.get(3..).unwrap_or_default() {
+            builder.node(slots_node(replica, Role::Replica { of: owner }, asked)?);
+        }
+    }
+    Some(builder.finish())
+}
+
+fn slots_node(node: &Value, role: Role, asked: &Addr) -> Option<Node> {
+    let node = node.array()?;
+    let id = node.get(2).and_then(Value::text).unwrap_or_default().to_owned();
+    let addr = addr(node.first()?.text(), node.get(1)?.int()?, asked)?;
+    Some(Node { id, addr, role, online: true })
+}
+
+fn addr(host: Option<&str>, port: i64, asked: &Addr) -> Option<Addr> {
+    let host = host.filter(|host| !matches!(*host, "" | "?")).unwrap_or_else(|| asked.host());
+    Some(Addr::tcp(host, u16::try_from(port).ok().filter(|&port| port > 0)?))
+}
+
+/// The value of `name` in a reply of `name:value` lines.
+pub(super) fn info_field<'a>(reply: &'a Value, name: &str) -> Option<&'a str> {
+    reply.text()?.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+/// `7.0.15` as numbers that can be compared.
+pub(super) fn version_key(version: &str) -> [u32; 3] {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    std::array::from_fn(|_| parts.next().unwrap_or(0))
+}
+
+/// Whether a map makes sense: every owner is a primary that it names.
+pub(super) fn is_sound(map: &Topology) -> bool {
+    map.slots.len() == usize::from(SLOTS)
+        && map
+            .slots
+            .iter()
+            .filter(|&&owner| owner != UNOWNED)
+            .all(|&owner| map.nodes.get(usize::from(owner)).is_some_and(|node| node.role == Role::Primary))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::Proto;
+
+    fn value(text: &str) -> Value {
+        Value::read(text.as_bytes(), Proto::Resp2, 1 << 20).unwrap().unwrap().0
+    }
+
+    #[test]
+    fn slots_are_read_with_replicas_and_unknown_hosts() {
+        let reply = "*2\r\n*4\r\n:0\r\n:9999\r\n*3\r\n$0\r\n\r\n:7000\r\n$1\r\na\r\n*3\r\n$9\r\n127.0.0.2\r\n:7001\r\n$1\r\nb\r\n\
+                     *3\r\n:10000\r\n:16383\r\n*3\r\n$1\r\n?\r\n:7002\r\n$1\r\nc\r\n";
+        let map = slots(&value(reply), &Addr::tcp("10.1.1.1", 1)).unwrap();
+        assert!(is_sound(&map));
+        assert_eq!(map.covered(), 16384);
+        let addrs: Vec<String> = map.nodes.iter().map(|node| node.addr.to_string()).collect();
+        assert_eq!(addrs, ["10.1.1.1:7000", "127.0.0.2:7001", "10.1.1.1:7002"]);
+        assert_eq!(map.nodes[1].role, Role::Replica { of: 0 });
+    }
+
+    #[test]
+    fn shards_prefer_the_primary_that_is_online() {
+        let node = |port: u16, role: &str, health: &str| {
+            format!(
+                "*10\r\n$2\r\nid\r\n$1\r\nx\r\n$4\r\nport\r\n:{port}\r\n$8\r\nendpoint\r\n$1\r\nh\r\n$4\r\nrole\r\n+{role}\r\n$6\r\nhealth\r\n+{health}\r\n"
+            )
+        };
+        let nodes = [node(1, "master", "fail"), node(2, "master", "online"), node(3, "replica", "online")].concat();
+        let reply = format!("*1\r\n*4\r\n$5\r\nslots\r\n*2\r\n:5\r\n:6\r\n$5\r\nnodes\r\n*3\r\n{nodes}");
+        let map = shards(&value(&reply), &Addr::tcp("h", 9)).unwrap();
+        assert_eq!(map.nodes[usize::from(map.slots[5])].addr.port(), 2);
+        assert_eq!(map.nodes.len(), 2, "the failed one is neither owner nor replica");
+    }
+
+    #[test]
+    fn nonsense_is_no_map() {
+        for reply in [
+            "+OK\r\n",
+            "*1\r\n:1\r\n",
+            "*1\r\n*3\r\n:0\r\n:99999\r\n*2\r\n$1\r\nh\r\n:1\r\n",
+            "*1\r\n*3\r\n:5\r\n:1\r\n*2\r\n$1\r\nh\r\n:70000\r\n",
+        ] {
+            assert!(slots(&value(reply), &Addr::tcp("h", 1)).is_none(), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert!(version_key("7.0.15") > version_key("7.0.9"));
+        assert!(version_key("7.2") > version_key("6.2.14"));
+    }
+}
