@@ -8,9 +8,16 @@
     reason = "a test that cannot go on says so by panicking, in its helpers too"
 )]
 
+mod auth;
+mod belongs;
 mod changes;
+mod clients;
 mod commands;
 mod harness;
+mod inline;
 mod order;
+mod points;
 mod servers;
+mod shapes;
 mod split;
+mod tools;
