@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::Args;
 
 /// A figure that a run can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 pub(crate) enum Figure {
     /// CPU per request, 50 connections, no pipelining.
     #[value(name = "F1", alias = "f1")]

@@ -1,6 +1,7 @@
 //! What is printed and what is written: aligned tables of plain text, and everything as JSON.
 //!
-//! No measurement and no judgement here; a cell without a number says `-`.
+//! No measurement and no judgement here. A cell without a number says `-`; `!` marks numbers that contain replies which
+//! were errors or wrong, listed below the tables.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,6 +12,7 @@ use crate::Result;
 use crate::cpu::Machine;
 use crate::passes::Count;
 use crate::plan::TOTALS;
+use crate::rounds::Sample;
 use crate::stats::{Pick, Spread, median, ratio};
 use crate::targets::{DIRECT, Missing, OURS};
 use crate::verdict::{Measured, NODES, PROXY, TOTAL, Verdict};
@@ -127,7 +129,11 @@ impl Report {
 
     fn print_grid(&self, title: &str, pick: Pick, format: fn(f64) -> String) {
         table(title, &self.columns, &self.works, |work, target| {
-            median(&self.measured.samples, target, work, pick).map(format)
+            let samples = &self.measured.samples;
+            let bad =
+                |sample: &Sample| sample.work == work && sample.target == target && sample.errors + sample.wrong > 0;
+            let mark = if samples.iter().any(bad) { "!" } else { "" };
+            median(samples, target, work, pick).map(|value| format(value) + mark)
         });
     }
 
@@ -166,7 +172,7 @@ impl Report {
 
     /// Whether the house's own proxy gave a reply that it should not have given: then its figures mean nothing.
     pub(crate) fn is_invalid(&self) -> bool {
-        let ours = |sample: &&crate::rounds::Sample| sample.target == OURS;
+        let ours = |sample: &&Sample| sample.target == OURS;
         self.measured.samples.iter().filter(ours).any(|sample| sample.errors + sample.wrong > 0)
     }
 
@@ -211,10 +217,14 @@ fn table(title: &str, columns: &[&str], rows: &[&str], cell: impl Fn(&str, &str)
     let width = |column: &&str| rows.iter().map(|row| text(row, column).len()).max().unwrap_or(0).max(column.len());
     println!("\n{title}");
     print!("{:names$}", "");
-    columns.iter().for_each(|column| print!("  {column:>0$}", width(column)));
+    for column in columns {
+        print!("  {column:>0$}", width(column));
+    }
     for row in rows {
         print!("\n{row:names$}");
-        columns.iter().for_each(|column| print!("  {:>1$}", text(row, column), width(column)));
+        for column in columns {
+            print!("  {:>1$}", text(row, column), width(column));
+        }
     }
     println!();
 }

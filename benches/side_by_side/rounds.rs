@@ -87,6 +87,7 @@ pub(crate) fn run(
 ) -> Vec<Sample> {
     let mut samples = Vec::new();
     for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}: {} workloads, {} targets", workloads.len(), running.len());
         for (index, load) in workloads.iter().enumerate() {
             let seed = (u64::from(round) << 32) | index as u64;
             running.retain_mut(|target| {
@@ -105,11 +106,9 @@ pub(crate) fn run(
                     }
                 }
             });
-            eprint!("\rround {round} of {rounds}: {} of {} workloads ", index + 1, workloads.len());
         }
         running.reverse();
     }
-    eprintln!();
     samples
 }
 

@@ -88,5 +88,6 @@ pub(crate) fn judge(measured: &Measured, wanted: impl Fn(Figure) -> bool) -> Vec
         all.push(Verdict { figure: Figure::F7, what, most, got });
     }
     all.retain(|verdict| wanted(verdict.figure));
+    all.sort_by_key(|verdict| verdict.figure);
     all
 }

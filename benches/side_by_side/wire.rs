@@ -3,6 +3,7 @@
 //! Keys are numbers in a fixed width and values begin with their key's number, so a reply that belongs to another
 //! request is noticed. No sockets here: `load` moves the bytes.
 
+use crate::Result;
 use crate::plan::{Space, Work};
 
 /// Digits of a key's number.
@@ -143,6 +144,36 @@ impl Keyspace {
         }
         Some(end)
     }
+}
+
+/// Checks the check: a load that believes every reply would make any proxy look fast. Run before each measurement.
+pub(crate) fn prove() -> Result<()> {
+    let keys = Keyspace::new(Space::Small);
+    // What a server would give back for key 7 is the second argument of its SET.
+    let mut set = Vec::new();
+    keys.encode_set(&mut set, 7);
+    let value = set.split_off(set.len() - keys.header.len() - keys.value - 2);
+    let many = [b"*2\r\n".to_vec(), value.clone(), value.clone()].concat();
+    let cases: [(&[u8], Owed, Verdict); 9] = [
+        (&value, Owed::Value(7), Verdict::Right),
+        (&value, Owed::Value(8), Verdict::Wrong),
+        (&value, Owed::Done, Verdict::Wrong),
+        (b"$-1\r\n", Owed::Value(7), Verdict::Wrong),
+        (b"-ERR no\r\n", Owed::Value(7), Verdict::Error),
+        (b"+OK\r\n", Owed::Done, Verdict::Right),
+        (b"+OK\r\n", Owed::Value(7), Verdict::Wrong),
+        (&many, Owed::Many(3, 0), Verdict::Wrong),
+        (&many, Owed::Many(2, 0), Verdict::Wrong),
+    ];
+    for (reply, owed, wanted) in cases {
+        let whole = keys.check(reply, owed);
+        let early = (0..reply.len()).any(|end| keys.check(reply.get(..end).unwrap_or_default(), owed).is_some());
+        if whole != Some((reply.len(), wanted)) || early {
+            let reply = String::from_utf8_lossy(reply);
+            return Err(format!("the check of replies is broken: {reply:?} for {owed:?} gives {whole:?}").into());
+        }
+    }
+    Ok(())
 }
 
 /// The number and the end of a line such as `$64\r\n`.
