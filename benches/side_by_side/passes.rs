@@ -70,6 +70,9 @@ pub(crate) fn system_calls(target: &Running, depth: usize, spaces: &Spaces, dire
         }
         let outcome = fleet.run(&load, 2)?;
         tracer.finish(Signal::INT, PATIENCE)?;
+        if let Some(complaint) = outcome.complaint {
+            return Err(format!("a request was answered {complaint}").into());
+        }
         if let Some(calls) = read(&std::fs::read_to_string(&file)?) {
             let per_request = calls as f64 / outcome.replies as f64;
             return Ok(Count { target: target.name, depth, per_request, by });

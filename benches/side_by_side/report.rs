@@ -1,7 +1,7 @@
 //! What is printed and what is written: aligned tables of plain text, and everything as JSON.
 //!
 //! No measurement and no judgement here. A cell without a number says `-`; `!` marks numbers that contain replies which
-//! were errors or wrong, listed below the tables.
+//! were errors or wrong, listed below the tables and left out of the ratios.
 
 use std::collections::BTreeMap;
 use std::path::Path;

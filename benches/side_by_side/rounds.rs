@@ -86,6 +86,7 @@ pub(crate) fn run(
     lost: &mut Vec<Missing>,
 ) -> Vec<Sample> {
     let mut samples = Vec::new();
+    let rounds = if workloads.is_empty() { 0 } else { rounds };
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}: {} workloads, {} targets", workloads.len(), running.len());
         for (index, load) in workloads.iter().enumerate() {

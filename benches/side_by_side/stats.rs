@@ -47,12 +47,13 @@ pub(crate) fn median(samples: &[Sample], target: &str, work: &str, pick: Pick) -
 /// A target in a comparison: its name, and the number that counts.
 pub(crate) type Side<'a> = (&'a str, Pick);
 
-/// The ratio of two targets over the same rounds, the numbers of the given workloads added up within a round.
+/// The ratio of two targets over the same rounds, the numbers of the given workloads added up within a round. A round
+/// in which either gave an error or a wrong reply does not count: refusing is cheaper than serving.
 pub(crate) fn ratio(samples: &[Sample], works: &[&str], ours: Side<'_>, theirs: Side<'_>) -> Option<Spread> {
     let rounds = samples.iter().map(|sample| sample.round).max()?;
     let sum = |round, (target, pick): Side<'_>| -> Option<f64> {
         let of = |work: &&str| {
-            let mut all = samples.iter();
+            let mut all = samples.iter().filter(|sample| sample.errors + sample.wrong == 0);
             pick(all.find(|sample| sample.round == round && sample.target == target && sample.work == *work)?)
         };
         works.iter().map(of).sum()
