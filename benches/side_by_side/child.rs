@@ -181,9 +181,10 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).chain(more).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
-/// The first non-empty line that a program prints when asked for its version.
+/// The first non-empty line that a program prints when asked for its version, without its own path.
 pub(crate) fn version(program: &Path, flag: &str) -> String {
     let Ok(output) = Command::new(program).arg(flag).stdin(Stdio::null()).output() else { return String::new() };
     let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text).lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+    let text = String::from_utf8_lossy(&text).replace(&program.display().to_string(), "");
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
