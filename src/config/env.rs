@@ -51,7 +51,8 @@ pub(super) fn read(env: &[(String, String)], draft: &mut Draft) -> Vec<String> {
 /// The closest known variable, compared without the prefix that all share.
 fn nearest(name: &str, variables: &[String]) -> Option<String> {
     let tail = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
-    let tails: Vec<String> = variables.iter().filter_map(|v| Some(v.strip_prefix(PREFIX)?.to_ascii_lowercase())).collect();
+    let tails: Vec<String> =
+        variables.iter().filter_map(|v| Some(v.strip_prefix(PREFIX)?.to_ascii_lowercase())).collect();
     closest(&tail, tails.iter().map(String::as_str)).map(|tail| format!("{PREFIX}{}", tail.to_ascii_uppercase()))
 }
 

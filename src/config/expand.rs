@@ -17,10 +17,14 @@ pub(super) fn expand(text: &str, env: &[(String, String)]) -> Result<(String, bo
             rest = from.get(2..).unwrap_or_default();
             continue;
         }
-        let unclosed = || Wrong::new("${ has no closing brace", "write ${NAME}, or $${ for the two characters themselves");
+        let unclosed =
+            || Wrong::new("${ has no closing brace", "write ${NAME}, or $${ for the two characters themselves");
         let (name, after) = from.get(2..).and_then(|inner| inner.split_once('}')).ok_or_else(unclosed)?;
         let Some((_, value)) = env.iter().find(|(known, _)| known == name) else {
-            return Err(Wrong::new(format!("the environment variable \"{name}\" is not set"), "set it, or write the value itself"));
+            return Err(Wrong::new(
+                format!("the environment variable \"{name}\" is not set"),
+                "set it, or write the value itself",
+            ));
         };
         out.push_str(before);
         out.push_str(value);

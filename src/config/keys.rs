@@ -102,8 +102,7 @@ const LEVEL: &dyn Pick = &Words {
     ],
     at: |c| &mut c.log.level,
 };
-const FORMAT: &dyn Pick =
-    &Words { all: &[("text", Format::Text), ("json", Format::Json)], at: |c| &mut c.log.format };
+const FORMAT: &dyn Pick = &Words { all: &[("text", Format::Text), ("json", Format::Json)], at: |c| &mut c.log.format };
 const SELECT: &dyn Pick =
     &Words { all: &[("error", Select::Error), ("ignore", Select::Ignore)], at: |c| &mut c.client.select };
 
