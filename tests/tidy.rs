@@ -50,6 +50,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("UnixStream", &["net"], "only net opens sockets"),
     ("UnixListener", &["net"], "only net opens sockets"),
     ("std::thread::sleep", &["demo"], "a thread that sleeps serves nobody: await tokio::time::sleep"),
+    ("SystemTime", &["client", "demo", "telemetry"], "the wall clock jumps: Instant, but for what a person reads"),
     ("println!", &[], "write to a locked stdout or stderr, or log"),
     ("print!", &[], "write to a locked stdout or stderr, or log"),
     ("eprintln!", &[], "log"),
