@@ -145,7 +145,9 @@ fn merged(value: &Yaml) -> BTreeMap<String, Yaml> {
     for (key, value) in own {
         let key = key.as_str().unwrap().to_owned();
         if key == "<<" {
-            merged(value).into_iter().for_each(|(key, value)| _ = all.entry(key).or_insert(value));
+            for (key, value) in merged(value) {
+                all.entry(key).or_insert(value);
+            }
         } else {
             all.insert(key, value.clone());
         }

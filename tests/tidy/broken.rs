@@ -31,6 +31,8 @@ fn a_house_in_order_is_left_alone() {
             "command/mod.rs",
             "use crate::cluster::slot::of;\n#[cfg(test)]\nmod tests {\n    use super::*;\n    use std::time;\n}\n",
         ),
+        ("scan.rs", "#[cfg(test)]\nmod tests;\n"),
+        ("scan/tests.rs", "use std::time::Duration;\n"),
         ("cli/mod.rs", "fn main() { println!(\"{}\", crate::run()); }\n"),
     ];
     assert_eq!(broken(&files), [""; 0]);
@@ -135,6 +137,8 @@ fn what_belongs_to_one_room_is_told_elsewhere() {
     assert_told(&[("cluster/mod.rs", "fn f() { toml::from_str(\"\"); }\n")], &["only config"]);
     assert_told(&[("net/mod.rs", "use tokio::net::TcpStream;\n"), ("config/mod.rs", "use toml::Spanned;\n")], &[]);
     assert_told(&[("route.rs", "use std::time::Duration;\n")], &["route:2: std::time here"]);
+    let below = "#[cfg(test)]\nmod tests;\nuse std::time::Duration;\n";
+    assert_told(&[("route.rs", below)], &["route:4: std::time here"]);
     assert_told(&[("cluster/slot.rs", "fn f() { Instant::now(); }\n")], &["reads no clock"]);
 }
 
