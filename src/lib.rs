@@ -5,6 +5,7 @@ pub mod client;
 pub mod cluster;
 pub mod command;
 pub mod config;
+pub mod demo;
 pub mod net;
 pub mod resp;
 pub mod worker;
