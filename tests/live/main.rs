@@ -1,0 +1,23 @@
+//! The proxy against real servers: the same scenarios a user lives through. Nothing is skipped; without a server the
+//! tests fail and say what to install.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking, in its helpers too"
+)]
+
+mod auth;
+mod belongs;
+mod changes;
+mod clients;
+mod commands;
+mod harness;
+mod inline;
+mod order;
+mod points;
+mod servers;
+mod shapes;
+mod split;
+mod tools;
