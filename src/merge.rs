@@ -17,7 +17,7 @@ pub struct Gather {
     error: Option<Box<[u8]>>,
     /// `Sum`, `Min`.
     number: Option<i64>,
-    /// `Concat`: the elements' bytes, in the order of arrival. `And`, `OneOk`: the reply so far.
+    /// `Concat`: the elements' bytes, in the order of arrival. `AllOk`, `And`, `OneOk`: the reply so far.
     bytes: Vec<u8>,
     /// `Concat` of a split: for the element at each of the caller's places where it stands in `bytes`.
     places: Vec<(u32, u32)>,
@@ -84,7 +84,7 @@ impl Gather {
             Merge::Concat => self.scatter(part, reply).is_some(),
             Merge::Sum => self.combine(reply, i64::saturating_add),
             Merge::Min => self.combine(reply, i64::min),
-            Merge::AllOk => reply == b"+OK\r\n",
+            Merge::AllOk => self.agree(reply),
             Merge::And => self.and(reply).is_some(),
             Merge::OneOk => {
                 if self.bytes.is_empty() || (self.bytes.first() == Some(&b'-') && !is_error) {
@@ -99,6 +99,14 @@ impl Gather {
         let Some(value) = reply::integer(reply) else { return false };
         self.number = Some(self.number.map_or(value, |so_far| with(so_far, value)));
         true
+    }
+
+    /// All parts must say the same (`+OK`, or the digest of a script).
+    fn agree(&mut self, reply: &[u8]) -> bool {
+        if self.bytes.is_empty() {
+            self.bytes = reply.to_vec();
+        }
+        self.bytes == reply
     }
 
     fn append(&mut self, reply: &[u8]) -> Option<()> {
@@ -123,8 +131,7 @@ impl Gather {
 
     fn and(&mut self, reply: &[u8]) -> Option<()> {
         if self.bytes.is_empty() {
-            reply::elements(reply, self.proto)?;
-            self.bytes = reply.to_vec();
+            self.bytes = reply::elements(reply, self.proto).map(|_| reply.to_vec())?;
             return Some(());
         }
         let mut both = Vec::with_capacity(self.bytes.len());
@@ -162,8 +169,7 @@ impl Gather {
                 }
             }
             Merge::Sum | Merge::Min => encode::integer(out, self.number.unwrap_or(0)),
-            Merge::AllOk => encode::simple(out, "OK"),
-            Merge::And | Merge::OneOk => out.extend_from_slice(&self.bytes),
+            Merge::AllOk | Merge::And | Merge::OneOk => out.extend_from_slice(&self.bytes),
         }
     }
 }

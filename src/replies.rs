@@ -300,6 +300,17 @@ impl Replies {
         std::mem::swap(&mut self.dirty, list);
     }
 
+    /// Puts `client` on the list of those to write to, if it has something unwritten.
+    pub fn touch(&mut self, client: ClientId) {
+        if let Some(queue) = self.queues.get_mut(client as usize)
+            && !queue.dirty
+            && queue.written < queue.out.len()
+        {
+            queue.dirty = true;
+            self.dirty.push(client);
+        }
+    }
+
     /// Whether any client is to be written to.
     #[must_use]
     pub fn has_dirty(&self) -> bool {

@@ -1,6 +1,36 @@
-//! One thread of the proxy.
+//! One worker: its clients, its nodes, and the turn that drives them all.
+//!
+//! A worker owns everything on the way of a request, on one thread, and shares nothing. Sockets put their tokens
+//! on the ready list; the driver takes the whole list and makes one turn:
+//!
+//! ```text
+//!   read every ready client ─► write each dirty node once ─► read every ready node ─► write each dirty client once
+//! ```
+//!
+//! Batches come from this order alone: every request that is there goes into one write to its node, every reply
+//! that is there into one write to its client. A client that may go on after its replies went out is resumed at
+//! the end of the turn. New connections come through the [`Mailbox`]; deadlines through one timer.
 
-use crate::net::Addr;
+use std::future::poll_fn;
+use std::mem;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep};
+
+use crate::backend::{self, Backend, Millis, Surroundings};
+use crate::client::process::Tally;
+use crate::client::{Process, Room, Session};
+use crate::cluster::Hint;
+use crate::cluster::topology::Topology;
+use crate::net::{Accepted, Addr, Link, Net, Ready, Token};
+use crate::replies::ClientId;
+use crate::resp::request::Args;
 
 /// Where to listen and how wide.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,9 +44,9 @@ pub struct Options {
     /// `workers`; 0 means as many as the cores that this process may use.
     pub workers: usize,
     /// `[shutdown] drain`: how long clients may finish what is in flight.
-    pub drain: std::time::Duration,
+    pub drain: Duration,
     /// `[shutdown] delay`: how long to go on accepting after SIGTERM, so that balancers notice first.
-    pub delay: std::time::Duration,
+    pub delay: Duration,
 }
 
 impl Default for Options {
@@ -26,8 +56,436 @@ impl Default for Options {
             unix_socket: None,
             max_clients: 10_000,
             workers: 0,
-            drain: std::time::Duration::from_secs(20),
-            delay: std::time::Duration::ZERO,
+            drain: Duration::from_secs(20),
+            delay: Duration::ZERO,
         }
+    }
+}
+
+/// How much is read from a socket at once. One buffer for all sockets of a worker.
+const SCRATCH: usize = 64 << 10;
+/// How often one client is read in one turn before the others get theirs.
+const READS_A_TURN: usize = 4;
+/// How often silent, leaving and draining clients are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How long a client that takes its leave may take to read its last replies, in milliseconds.
+const LINGER_MS: Millis = 10_000;
+
+/// Tokens below this are clients.
+const PIPELINES: Token = 1 << 30;
+/// Tokens from here on are the worker's own.
+const OWN: Token = 1 << 31;
+const MAIL: Token = OWN;
+const DIALED: Token = OWN + 1;
+const MAP: Token = OWN + 2;
+const TIMER: Token = OWN + 3;
+const SWEEPER: Token = OWN + 4;
+
+/// Where other threads leave word for a worker.
+pub struct Mailbox {
+    ready: Arc<Ready>,
+    accepted: Mutex<Vec<Accepted>>,
+    draining: AtomicBool,
+}
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self { ready: Ready::new(), accepted: Mutex::default(), draining: AtomicBool::new(false) }
+    }
+}
+
+impl Mailbox {
+    fn accepted(&self) -> std::sync::MutexGuard<'_, Vec<Accepted>> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a new connection over.
+    pub fn hand_over(&self, connection: Accepted) {
+        self.accepted().push(connection);
+        self.ready.push(MAIL);
+    }
+
+    /// Says that there is a new map.
+    pub fn new_map(&self) {
+        self.ready.push(MAP);
+    }
+
+    /// Says that the worker is to end once its clients have their replies.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.ready.push(SWEEPER);
+    }
+}
+
+/// What a worker needs from outside.
+pub struct Parts {
+    /// Which worker it is, from 0.
+    pub index: usize,
+    /// How nodes are reached.
+    pub backend: backend::Options,
+    /// Where connections to nodes come from.
+    pub net: Arc<dyn Net>,
+    /// To discovery.
+    pub hints: mpsc::Sender<Hint>,
+    /// What all workers share.
+    pub process: Arc<Process>,
+    /// Where other threads leave word.
+    pub mailbox: Arc<Mailbox>,
+    /// How long clients may finish what is in flight when the worker drains.
+    pub drain: Duration,
+}
+
+/// One connected client.
+struct Client {
+    link: Link,
+    session: Session,
+    /// Nothing more comes from it, or it is being sent away: closed once it has its replies.
+    leaving_since: Option<Millis>,
+}
+
+/// One thread's worth of proxy.
+pub struct Worker {
+    index: usize,
+    clients: Slab<Client>,
+    room: Room,
+    args: Args,
+    scratch: Box<[u8]>,
+    ready: Arc<Ready>,
+    mailbox: Arc<Mailbox>,
+    map: arc_swap::Cache<Arc<arc_swap::ArcSwap<Topology>>, Arc<Topology>>,
+    /// The version of the map that was adopted last.
+    adopted: u64,
+    started: Instant,
+    timer: Timer,
+    sweeper: Timer,
+    draining_since: Option<Millis>,
+    drain: Duration,
+    // Lists that are used anew in each turn.
+    tokens: Vec<Token>,
+    nodes: Vec<Token>,
+    written: Vec<ClientId>,
+    waiting: Vec<ClientId>,
+}
+
+impl Worker {
+    /// A worker without clients. Must be called on the runtime that will drive it.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let ready = Arc::clone(&parts.mailbox.ready);
+        let around = Surroundings {
+            net: parts.net,
+            ready: Arc::clone(&ready),
+            token: PIPELINES,
+            dialed: DIALED,
+            hints: parts.hints,
+        };
+        let backend = Backend::new(parts.backend, around, parts.index as u32);
+        let mut worker = Self {
+            index: parts.index,
+            clients: Slab::new(),
+            map: arc_swap::Cache::new(Arc::clone(&parts.process.map)),
+            room: Room::new(backend, parts.process),
+            args: Args::default(),
+            scratch: vec![0; SCRATCH].into_boxed_slice(),
+            timer: Timer::new(ready.waker(TIMER)),
+            sweeper: Timer::new(ready.waker(SWEEPER)),
+            ready,
+            mailbox: parts.mailbox,
+            adopted: 0,
+            started: Instant::now(),
+            draining_since: None,
+            drain: parts.drain,
+            tokens: Vec::new(),
+            nodes: Vec::new(),
+            written: Vec::new(),
+            waiting: Vec::new(),
+        };
+        worker.look_at_map();
+        worker
+    }
+
+    /// Runs turns until the worker has been drained. Bounds its own work, and so runs unconstrained.
+    pub async fn run(mut self) {
+        tokio::task::unconstrained(poll_fn(move |cx| self.turn(cx))).await;
+    }
+
+    fn turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let mut tokens = mem::take(&mut self.tokens);
+        self.ready.take(&mut tokens, cx.waker());
+        if tokens.is_empty() {
+            self.tokens = tokens;
+            return Poll::Pending;
+        }
+        self.room.now = self.started.elapsed().as_millis() as Millis;
+        self.room.backend.set_now(self.room.now);
+        for &token in &tokens {
+            match token {
+                client if client < PIPELINES => self.read_client(client),
+                pipe if pipe < OWN => self.nodes.push(pipe - PIPELINES),
+                own => self.on_own(own),
+            }
+        }
+        tokens.clear();
+        self.tokens = tokens;
+        self.room.backend.flush(&mut self.room.replies);
+        self.read_nodes();
+        self.write_clients();
+        self.resume_clients();
+        self.room.backend.flush(&mut self.room.replies);
+        self.write_clients();
+        self.arm();
+        self.publish();
+        if self.is_drained() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn on_own(&mut self, token: Token) {
+        match token {
+            MAIL => self.take_mail(),
+            DIALED => self.room.backend.take_dialed(&mut self.room.replies),
+            MAP => self.look_at_map(),
+            TIMER => {
+                self.timer.fired();
+                self.room.backend.tick(&mut self.room.replies);
+            }
+            _ => self.sweep(),
+        }
+    }
+
+    fn take_mail(&mut self) {
+        let accepted = mem::take(&mut *self.mailbox.accepted());
+        for connection in accepted {
+            match connection.into_stream() {
+                Ok(stream) => self.welcome(stream),
+                Err(error) => {
+                    tracing::warn!("a new connection cannot be used: {error}");
+                    self.tally().clients.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, stream: crate::net::Stream) {
+        let id = self.room.replies.open();
+        let entry = self.clients.vacant_entry();
+        debug_assert_eq!(entry.key(), id as usize, "clients and their queues must have the same ids");
+        let number = self.room.process.accepted.fetch_add(1, Ordering::Relaxed) + 1;
+        let session = Session::new(number, &stream.peer(), &stream.local(), self.room.now);
+        entry.insert(Client { link: Link::new(stream, self.ready.waker(id)), session, leaving_since: None });
+        if !self.room.options.idle_timeout.is_zero() {
+            self.sweeper.arm(SWEEP);
+        }
+        self.read_client(id);
+    }
+
+    /// The socket of a client became readable or writable.
+    fn read_client(&mut self, id: ClientId) {
+        self.room.replies.touch(id);
+        for _ in 0..READS_A_TURN {
+            let Some(client) = self.clients.get_mut(id as usize) else { return };
+            if client.leaving_since.is_some() || !client.session.may_read(&self.room.options) {
+                return;
+            }
+            let received = match client.link.read(&mut self.scratch) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(0)) => return self.leave(id),
+                Poll::Ready(Ok(bytes)) => self.scratch.get(..bytes).unwrap_or_default(),
+                Poll::Ready(Err(_)) => return self.close(id),
+            };
+            client.session.receive(id, received, &mut self.args, &mut self.room);
+            if client.session.is_closing() {
+                return self.leave(id);
+            }
+            if client.session.is_waiting() {
+                self.waiting.push(id);
+            }
+        }
+        self.ready.push(id);
+    }
+
+    fn read_nodes(&mut self) {
+        let mut nodes = mem::take(&mut self.nodes);
+        for pipe in nodes.drain(..) {
+            self.room.backend.read(pipe, &mut self.scratch, &mut self.room.replies);
+        }
+        self.nodes = nodes;
+    }
+
+    fn write_clients(&mut self) {
+        let mut written = mem::take(&mut self.written);
+        self.room.replies.take_dirty(&mut written);
+        for id in written.drain(..) {
+            self.write_client(id);
+        }
+        self.written = written;
+    }
+
+    fn write_client(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id as usize) else { return };
+        let Some(mut rest) = self.room.replies.begin_write(id) else { return };
+        while !rest.is_empty() {
+            match client.link.write(rest) {
+                Poll::Ready(Ok(bytes)) => rest = self.room.replies.wrote(id, bytes),
+                Poll::Ready(Err(_)) => return self.close(id),
+                Poll::Pending => break,
+            }
+        }
+        if client.session.is_waiting() {
+            self.waiting.push(id);
+        } else if client.leaving_since.is_some() {
+            self.close_if_served(id);
+        }
+    }
+
+    /// Goes on with clients whose next request had to wait, if it need not any longer.
+    fn resume_clients(&mut self) {
+        if self.room.backend.take_drained() {
+            let stuck = self.clients.iter().filter(|(_, client)| client.session.is_waiting());
+            self.waiting.extend(stuck.map(|(id, _)| id as ClientId));
+        }
+        let mut waiting = mem::take(&mut self.waiting);
+        for id in waiting.drain(..) {
+            let Some(client) = self.clients.get_mut(id as usize) else { continue };
+            if !client.session.is_waiting() {
+                continue;
+            }
+            client.session.resume(id, &mut self.args, &mut self.room);
+            if client.session.is_closing() {
+                self.leave(id);
+            } else if !client.session.is_waiting() {
+                // Its socket was perhaps not read while it waited.
+                self.ready.push(id);
+            }
+        }
+        self.waiting = waiting;
+    }
+
+    /// Nothing more is taken from this client; it gets what it is owed, and is closed then.
+    fn leave(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id as usize) else { return };
+        client.leaving_since.get_or_insert(self.room.now);
+        self.sweeper.arm(SWEEP);
+        self.close_if_served(id);
+    }
+
+    fn close_if_served(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get(id as usize) else { return };
+        let Some(queue) = self.room.replies.queue(id) else { return };
+        if queue.in_flight() == 0 && queue.unwritten().is_empty() && !client.session.is_waiting() {
+            self.close(id);
+        }
+    }
+
+    fn close(&mut self, id: ClientId) {
+        let Some(mut client) = self.clients.try_remove(id as usize) else { return };
+        self.room.replies.close(id);
+        client.link.finish();
+        self.tally().clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn look_at_map(&mut self) {
+        let map = self.map.load();
+        if map.version != self.adopted {
+            self.adopted = map.version;
+            let map = Arc::clone(map);
+            self.room.backend.adopt(&map, &mut self.room.replies);
+        }
+    }
+
+    /// Closes clients that were silent for too long, that do not take their last replies, or that hinder a drain.
+    fn sweep(&mut self) {
+        self.sweeper.fired();
+        if self.mailbox.draining.load(Ordering::Acquire) && self.draining_since.is_none() {
+            self.draining_since = Some(self.room.now);
+        }
+        let (now, idle) = (self.room.now, self.room.options.idle_timeout.as_millis() as Millis);
+        let overdue = self.draining_since.is_some_and(|since| now >= since + self.drain.as_millis() as Millis);
+        let ids: Vec<ClientId> = self.clients.iter().map(|(id, _)| id as ClientId).collect();
+        for id in ids {
+            let Some(client) = self.clients.get(id as usize) else { continue };
+            let queue = self.room.replies.queue(id);
+            let is_quiet = queue.is_some_and(|queue| queue.in_flight() == 0);
+            let is_late = client.leaving_since.is_some_and(|since| now >= since + LINGER_MS);
+            if is_late || overdue || (idle > 0 && is_quiet && client.session.idle_ms(now) >= idle) {
+                self.close(id);
+            } else if self.draining_since.is_some() {
+                self.send_away(id);
+            }
+        }
+        let leaving = self.clients.iter().any(|(_, client)| client.leaving_since.is_some());
+        if leaving || idle > 0 || self.draining_since.is_some() {
+            self.sweeper.arm(SWEEP);
+        }
+    }
+
+    /// Ends a client at the boundary of a reply, for a drain.
+    fn send_away(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id as usize)
+            && !client.session.is_waiting()
+        {
+            client.session.close();
+            self.leave(id);
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        self.draining_since.is_some() && self.clients.is_empty()
+    }
+
+    /// Sets the timer to when the backend next has something to look at.
+    fn arm(&mut self) {
+        if let Some(at) = self.room.backend.wake_at() {
+            self.timer.arm_at(self.started + Duration::from_millis(at));
+        }
+    }
+
+    fn tally(&self) -> &Tally {
+        self.room.process.tally(self.index)
+    }
+
+    /// Shows this worker's counts to the others.
+    fn publish(&self) {
+        let counts = &self.room.backend.counts;
+        let tally = self.tally();
+        tally.commands.set(self.room.commands);
+        tally.redirects.set(counts.moved + counts.asked);
+        tally.put_off.set(counts.put_off);
+        tally.lost.set(counts.lost);
+        tally.unasked.set(counts.unasked);
+        tally.timed_out.set(counts.timed_out);
+    }
+}
+
+/// One timer that puts its token on the ready list.
+struct Timer {
+    waker: Waker,
+    sleep: Option<Pin<Box<Sleep>>>,
+    at: Option<Instant>,
+}
+
+impl Timer {
+    const fn new(waker: Waker) -> Self {
+        Self { waker, sleep: None, at: None }
+    }
+
+    /// Fires at `at`, or earlier if it is armed for an earlier time already.
+    fn arm_at(&mut self, at: Instant) {
+        if self.at.is_some_and(|armed| armed <= at) {
+            return;
+        }
+        self.at = Some(at);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        sleep.as_mut().reset(at);
+        if sleep.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready() {
+            self.waker.wake_by_ref();
+        }
+    }
+
+    /// Fires in `after`, or earlier if it is armed for an earlier time already.
+    fn arm(&mut self, after: Duration) {
+        self.arm_at(Instant::now() + after);
+    }
+
+    const fn fired(&mut self) {
+        self.at = None;
     }
 }

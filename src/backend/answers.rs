@@ -151,7 +151,7 @@ impl Backend {
     /// The node did not run the request but may do so later: again until the deadline, then its answer as it is.
     fn later(&mut self, hint: Hint, proto: Proto, request: Taken, reply: &[u8], replies: &mut Replies) {
         self.hint(hint);
-        if self.now.wrapping_sub(request.pending.born) + super::retry::LAST_MS >= self.timeout() {
+        if self.now + super::retry::LAST_MS >= request.pending.born + self.timeout() {
             replies.deliver(request.pending.ticket, reply);
         } else {
             self.put_off(proto, request);

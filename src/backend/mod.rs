@@ -36,7 +36,7 @@ use retry::Retries;
 use view::{NOBODY, NodeId, View};
 
 /// Milliseconds since the worker began; read once a turn.
-pub type Millis = u32;
+pub type Millis = u64;
 /// A pipeline's place in the backend.
 pub type PipelineId = u32;
 

@@ -50,7 +50,7 @@ pub(super) struct Pending {
     pub(super) traits: Traits,
 }
 
-const _: () = assert!(size_of::<Pending>() == 44, "the record of a request in flight has grown");
+const _: () = assert!(size_of::<Pending>() == 48, "the record of a request in flight has grown");
 
 /// What may be done with a request: a set of two properties.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,11 +70,7 @@ impl Traits {
         self.0 & Self::READ != 0
     }
 
-    /// Whether its frame begins with an ASKING.
-    pub(super) const fn is_asked(self) -> bool {
-        self.0 & Self::ASKED != 0
-    }
-
+    /// The same, for a frame that begins with an ASKING or not.
     pub(super) const fn asked(self, asked: bool) -> Self {
         Self(if asked { self.0 | Self::ASKED } else { self.0 & !Self::ASKED })
     }

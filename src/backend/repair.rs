@@ -269,5 +269,5 @@ fn backoff(failures: u32, jitter: &mut u32) -> Millis {
     *jitter ^= *jitter >> 17;
     *jitter ^= *jitter << 5;
     let full = (BACKOFF_MS << failures.min(6)).min(BACKOFF_MAX_MS);
-    full - *jitter % (full / 2 + 1)
+    full - Millis::from(*jitter) % (full / 2 + 1)
 }

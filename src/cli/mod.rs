@@ -105,7 +105,7 @@ mod tests {
     fn no_argument_takes_a_password() {
         let command = Cli::command();
         let all = command.get_subcommands().chain(std::iter::once(&command));
-        let named: Vec<_> = all.flat_map(|c| c.get_arguments()).filter_map(|arg| arg.get_long()).collect();
+        let named: Vec<_> = all.flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long).collect();
         assert!(named.contains(&"seeds"));
         assert!(!named.iter().any(|name| name.contains("pass")));
     }

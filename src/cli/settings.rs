@@ -15,7 +15,7 @@ pub(super) struct Settings {
     /// Nodes of the cluster to ask first, separated by commas: host:port or redis://user@host:port
     #[arg(short, long, value_name = "ADDR", value_delimiter = ',')]
     pub(super) seeds: Vec<String>,
-    /// Where to listen: host:port, [ipv6]:port or unix:/path [default: 127.0.0.1:7379]
+    /// Where to listen: host:port, [ipv6]:port or unix:PATH [default: 127.0.0.1:7379]
     #[arg(short, long, value_name = "ADDR")]
     pub(super) listen: Option<String>,
     /// Threads that serve clients; 0 means one a core [default: 0]

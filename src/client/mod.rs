@@ -1,4 +1,27 @@
 //! One client: its session from greeting to goodbye.
+//!
+//! A [`Session`] turns the bytes of one client into requests, answers what the proxy answers itself and hands
+//! the rest to `backend`, each with its place in `replies`. It neither reads nor writes sockets: the worker
+//! brings it bytes, and comes back when something that it waits for has happened.
+//!
+//! ```text
+//!               bytes                     replies pending under an old map, or before a change of protocol,
+//!   Flowing ◄──────────► (requests)       or the client's or a node's limit is reached
+//!      │  ▲                                            │
+//!      │  └──────────────── Waiting ◄──────────────────┘
+//!      └─► Closing (QUIT, broken protocol): answers what is owed, then goes
+//! ```
+
+mod about;
+mod auth;
+mod info;
+mod local;
+pub mod process;
+mod session;
+mod setup;
+
+pub use process::Process;
+pub use session::{Room, Session};
 
 /// What one client may do and cost.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,7 +13,7 @@ pub use lookup::lookup;
 pub use table::{COUNT, TOTAL, all};
 
 /// One command, or one subcommand of a container such as `CLIENT`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// Lower-case name; for a subcommand only its own word (`setname`).
     pub name: &'static str,

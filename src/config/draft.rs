@@ -21,8 +21,8 @@ pub(super) enum Given {
     Text { text: String, loose: bool },
     /// A whole number.
     Integer(i64),
-    /// A list; each element with its place.
-    List(Vec<(Self, Origin)>),
+    /// A list; each element, or what is wrong with it, with its place.
+    List(Vec<(Result<Self, Wrong>, Origin)>),
     /// Anything else, by its name: no key takes it.
     Other(&'static str),
 }
@@ -88,7 +88,7 @@ impl Draft {
             }
             Kind::Size { at, least, most } => *at(config) = bytes(given, *least, *most)?,
             Kind::Time { at, least, zero } => *at(config) = time(given, *least, *zero)?,
-            Kind::Address(at) => *at(config) = text(given, "\"127.0.0.1:7379\"")?.parse().map_err(unaddress)?,
+            Kind::Address(at) => *at(config) = seed::address(text(given, "\"127.0.0.1:7379\"")?)?,
             Kind::Socket(at) => *at(config) = Some(socket(given)?),
             Kind::Choice(pick) => {
                 let words = pick.words().iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ");
@@ -128,22 +128,31 @@ impl Draft {
     }
 
     fn put_seeds(&mut self, given: &Given, at: &Origin) -> Result<(), Wrong> {
-        const HINT: &str = "write [\"10.0.0.1:7000\", \"10.0.0.2:7000\"]";
+        const LIST: &str = "write [\"10.0.0.1:7000\", \"10.0.0.2:7000\"]";
         self.seeds.clear();
-        let parts: Vec<(&str, Origin)> = match given {
+        match given {
             Given::List(items) => {
-                items.iter().map(|(item, at)| Ok((text(item, HINT)?, at.clone()))).collect::<Result<_, Wrong>>()?
+                for (item, at) in items {
+                    let read = item.as_ref().map_err(Clone::clone);
+                    let read = read.and_then(|item| text(item, "\"10.0.0.1:7000\"")).and_then(seed::parse);
+                    self.put_seed(read, at);
+                }
             }
-            Given::Text { text, .. } => text.split(',').map(|part| (part.trim(), at.clone())).collect(),
-            other => return Err(mismatch(other, "a list of addresses", HINT)),
-        };
-        for (part, at) in parts.into_iter().filter(|(part, _)| !part.is_empty()) {
-            match seed::parse(part) {
-                Ok(seed) => self.seeds.push((seed, at)),
-                Err(wrong) => self.note(wrong, &at, "cluster.seeds"),
+            Given::Text { text, loose: true } => {
+                for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+                    self.put_seed(seed::parse(part), at);
+                }
             }
+            other => return Err(mismatch(other, "a list of addresses", LIST)),
         }
         Ok(())
+    }
+
+    fn put_seed(&mut self, read: Result<Seed, Wrong>, at: &Origin) {
+        match read {
+            Ok(seed) => self.seeds.push((seed, at.clone())),
+            Err(wrong) => self.note(wrong, at, "cluster.seeds"),
+        }
     }
 
     /// Puts together what depends on several keys.
@@ -167,21 +176,20 @@ impl Draft {
 
     /// Credentials in seeds become those of the cluster; two that differ are a mistake.
     fn adopt_seed_credentials(&mut self) {
-        for (seed, at) in std::mem::take(&mut self.seeds) {
-            let Some(password) = seed.password.clone() else {
-                self.seeds.push((seed, at));
-                continue;
-            };
-            let same = self.cluster_password.as_ref().is_none_or(|known| *known == password)
-                && (self.cluster_password.is_none() || self.cluster_username == seed.username);
-            if !same || (self.cluster_username.is_some() && self.cluster_username != seed.username) {
-                let what = format!("the credentials of {} differ from those given elsewhere", seed.addr);
+        let keys = ["cluster.password", "cluster.password_file", "cluster.username"];
+        let mut from = keys.iter().find_map(|key| self.origins.get(key).cloned());
+        for (seed, at) in self.seeds.clone() {
+            let Some(password) = seed.password else { continue };
+            let user_differs = from.is_some() && self.cluster_username != seed.username;
+            if user_differs || self.cluster_password.as_ref().is_some_and(|known| *known != password) {
+                let from = from.as_ref().unwrap_or(&Origin::Default);
+                let what = format!("the user or password of {} is not the one given in {from}", seed.addr);
                 self.note(Wrong::new(what, "give one user and password for the whole cluster"), &at, "cluster.seeds");
-            } else {
-                self.cluster_username.clone_from(&seed.username);
-                self.cluster_password = Some(password);
+                continue;
             }
-            self.seeds.push((seed, at));
+            self.cluster_username = seed.username;
+            self.cluster_password = Some(password);
+            from = from.or(Some(at));
         }
     }
 
@@ -252,8 +260,17 @@ fn whole(given: &Given, least: u64, most: u64) -> Result<u64, Wrong> {
     };
     match number {
         Some(n) if (least..=most).contains(&n) => Ok(n),
-        _ => Err(Wrong::new("it is out of range", range)),
+        _ => Err(out_of_range(given, range)),
     }
+}
+
+fn out_of_range(given: &Given, range: String) -> Wrong {
+    let value = match given {
+        Given::Integer(n) => n.to_string(),
+        Given::Text { text, .. } => format!("\"{text}\""),
+        Given::List(_) | Given::Other(_) => "it".to_owned(),
+    };
+    Wrong::new(format!("{value} is out of range"), range)
 }
 
 fn bytes(given: &Given, least: usize, most: usize) -> Result<usize, Wrong> {
@@ -263,7 +280,7 @@ fn bytes(given: &Given, least: usize, most: usize) -> Result<usize, Wrong> {
         Given::Text { text, .. } => units::size(text)?,
         other => return Err(mismatch(other, "a size", &range)),
     };
-    if (least..=most).contains(&bytes) { Ok(bytes) } else { Err(Wrong::new("it is out of range", range)) }
+    if (least..=most).contains(&bytes) { Ok(bytes) } else { Err(out_of_range(given, range)) }
 }
 
 fn time(given: &Given, least: std::time::Duration, zero: bool) -> Result<std::time::Duration, Wrong> {
@@ -280,7 +297,7 @@ fn time(given: &Given, least: std::time::Duration, zero: bool) -> Result<std::ti
         other => return Err(mismatch(other, "a duration", "write a text such as \"500ms\" or \"10s\"")),
     };
     let fits = (least..=longest).contains(&span) || (zero && span.is_zero());
-    if fits { Ok(span) } else { Err(Wrong::new("it is out of range", range)) }
+    if fits { Ok(span) } else { Err(out_of_range(given, range)) }
 }
 
 fn socket(given: &Given) -> Result<PathBuf, Wrong> {
@@ -293,10 +310,4 @@ fn socket(given: &Given) -> Result<PathBuf, Wrong> {
         return Err(Wrong::new(format!("the path of a socket cannot be {} bytes long", path.len()), instead));
     }
     Ok(path.into())
-}
-
-fn unaddress(error: crate::net::addr::AddrError) -> Wrong {
-    let error = error.to_string();
-    let (what, instead) = error.rsplit_once("; ").unwrap_or((&error, "write host:port"));
-    Wrong::new(what, instead)
 }

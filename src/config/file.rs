@@ -24,18 +24,32 @@ struct Walk<'a> {
     text: &'a str,
     env: &'a [(String, String)],
     draft: &'a mut Draft,
+    /// Where the part that can be relied on ends.
+    end: usize,
 }
 
-/// Puts every value of `text`, the content of the file called `file`, into the draft.
-pub(super) fn read(file: &str, text: &str, env: &[(String, String)], draft: &mut Draft) {
+/// Puts every value of `text`, the content of the file called `file`, into the draft. False when the text is no
+/// TOML: then only what stands before the first error was read, for the parser only guesses what follows it.
+pub(super) fn read(file: &str, text: &str, env: &[(String, String)], draft: &mut Draft) -> bool {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut walk = Walk { file: file.into(), text, env, draft };
-    for error in &errors {
-        let at = error.span().map_or_else(|| walk.origin(0), |span| walk.at(&span));
-        let what = error.message().replace('\n', ", ");
-        walk.draft.note(Wrong::new(format!("this is not TOML: {what}"), "see https://toml.io"), &at, "");
+    let (meaning, grammar): (Vec<_>, Vec<_>) = errors.iter().partition(|error| is_about_meaning(error));
+    let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+    let first = grammar.into_iter().min_by_key(|error| start(error));
+    let end = first.map_or(usize::MAX, start);
+    let mut walk = Walk { file: file.into(), text, env, draft, end };
+    for error in meaning {
+        walk.report(error, "write each key and section once");
+    }
+    if let Some(error) = first {
+        walk.report(error, "correct this first, for what follows was not read");
     }
     walk.table(table.get_ref(), "");
+    first.is_none()
+}
+
+/// Whether the parser understood the text and objects to what it says; it then knows what follows, too.
+fn is_about_meaning(error: &toml::de::Error) -> bool {
+    error.message().contains("duplicate key") || error.message().contains("cannot extend")
 }
 
 impl Walk<'_> {
@@ -51,16 +65,27 @@ impl Walk<'_> {
         self.origin(span.start)
     }
 
+    /// Notes an error of the parser.
+    fn report(&mut self, error: &toml::de::Error, instead: &str) {
+        let at = self.origin(error.span().map_or(0, |span| span.start));
+        let what = error.message().replace('\n', ", ");
+        self.draft.note(Wrong::new(format!("this is not TOML: {what}"), instead), &at, "");
+    }
+
     /// The keys of the top level, or of one section.
     fn table(&mut self, table: &DeTable<'_>, section: &str) {
         for (key, value) in table {
             let path =
                 if section.is_empty() { key.get_ref().to_string() } else { format!("{section}.{}", key.get_ref()) };
+            let is_table = matches!(value.get_ref(), DeValue::Table(_));
+            if key.span().start >= self.end || (!is_table && value.span().start >= self.end) {
+                continue;
+            }
             let at = self.at(&key.span());
             match (keys::find(&path), value.get_ref()) {
                 (Some(known), DeValue::Array(users)) if matches!(known.kind, Kind::Users) => {
                     self.draft.origins.insert(known.path, at);
-                    for user in users.iter() {
+                    for user in users {
                         self.user(user);
                     }
                 }
@@ -103,8 +128,7 @@ impl Walk<'_> {
                 Given::Integer(parsed.map_err(|_| Wrong::new("the number is too large", "write a smaller one"))?)
             }
             DeValue::Array(items) => {
-                let items = items.iter().map(|item| Ok((self.given(item)?, self.at(&item.span()))));
-                Given::List(items.collect::<Result<_, Wrong>>()?)
+                Given::List(items.iter().map(|item| (self.given(item), self.at(&item.span()))).collect())
             }
             DeValue::Float(_) => Given::Other("a number with a point"),
             DeValue::Boolean(_) => Given::Other("true or false"),

@@ -80,6 +80,7 @@ impl Mistakes {
     /// In the order in which a reader meets them: no place at all, the file from its top, environment, arguments.
     pub(super) fn sorted(mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by(|a, b| a.at.cmp(&b.at));
+        mistakes.dedup();
         Self(mistakes)
     }
 }

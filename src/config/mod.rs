@@ -80,9 +80,7 @@ impl Loaded {
 /// Reads every layer. Either all is right, or all that is wrong is told.
 pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
     let mut draft = draft::Draft::default();
-    if let Some(path) = &sources.file {
-        read_file(path, &sources.env, &mut draft);
-    }
+    let read = sources.file.as_ref().is_none_or(|path| read_file(path, &sources.env, &mut draft));
     let mut warnings = env::read(&sources.env, &mut draft);
     for (flag, path, value) in &sources.flags {
         let given = draft::Given::Text { text: value.clone(), loose: true };
@@ -91,24 +89,26 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
         }
     }
     draft.finish();
-    warnings.extend(checks::check(&mut draft, sources.seeds_needed));
+    warnings.extend(checks::check(&mut draft, sources.seeds_needed && read));
     if draft.mistakes.is_empty() {
         return Ok(Loaded { config: draft.config, warnings, origins: draft.origins });
     }
     Err(Mistakes::sorted(draft.mistakes))
 }
 
-fn read_file(path: &Path, env: &[(String, String)], draft: &mut draft::Draft) {
+/// False when the file could not be read to its end, so that what is missing may stand in it.
+fn read_file(path: &Path, env: &[(String, String)], draft: &mut draft::Draft) -> bool {
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) => {
             draft.folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-            file::read(&name, &text, env, draft);
+            file::read(&name, &text, env, draft)
         }
         Err(error) => {
             let at = Origin::File { name: Arc::from(name), line: 0, column: 0 };
             let wrong = mistake::Wrong::new(format!("cannot read the file: {error}"), "name a file with --config");
             draft.note(wrong, &at, "");
+            false
         }
     }
 }

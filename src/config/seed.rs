@@ -52,7 +52,8 @@ fn parse_url(rest: &str) -> Result<Seed, Wrong> {
     Ok(Seed { addr, username, password })
 }
 
-fn address(text: &str) -> Result<Addr, Wrong> {
+/// Reads a plain address; the error is cut in what is wrong and what to write.
+pub(super) fn address(text: &str) -> Result<Addr, Wrong> {
     text.parse().map_err(|error: crate::net::addr::AddrError| {
         let error = error.to_string();
         let (what, instead) = error.rsplit_once("; ").unwrap_or((&error, HINT));

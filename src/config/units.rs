@@ -33,7 +33,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Unreadable> {
         return Err((format!("\"{text}\" has no unit"), SPAN_HINT));
     }
     let Some((_, ms)) = SPANS.iter().find(|(name, _)| *name == unit) else {
-        return Err((format!("\"{unit}\" is not a unit of time"), SPAN_HINT));
+        return Err((unknown(text, unit, "duration"), SPAN_HINT));
     };
     let ms = count.checked_mul(*ms).ok_or_else(|| (format!("\"{text}\" is too long"), SPAN_HINT))?;
     Ok(Duration::from_millis(ms))
@@ -42,9 +42,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, Unreadable> {
 /// Reads `67108864`, `64mb`, `64m`; upper and lower case are the same.
 pub(super) fn size(text: &str) -> Result<usize, Unreadable> {
     let (count, unit) = split(text).ok_or_else(|| (format!("\"{text}\" is not a size"), SIZE_HINT))?;
-    let unit = unit.to_ascii_lowercase();
-    let Some((_, bytes)) = SIZES.iter().find(|(name, _)| *name == unit) else {
-        return Err((format!("\"{unit}\" is not a unit of size"), SIZE_HINT));
+    let lower = unit.to_ascii_lowercase();
+    let Some((_, bytes)) = SIZES.iter().find(|(name, _)| *name == lower) else {
+        return Err((unknown(text, unit, "size"), SIZE_HINT));
     };
     let bytes = count.checked_mul(*bytes).and_then(|n| usize::try_from(n).ok());
     bytes.ok_or_else(|| (format!("\"{text}\" is too large"), SIZE_HINT))
@@ -60,14 +60,20 @@ pub(super) fn show_duration(span: Duration) -> String {
     format!("{}{unit}", ms / length)
 }
 
-/// Writes a size so that [`size`] reads the same back, in the largest binary unit that holds it exactly.
+/// Writes a size so that [`size`] reads the same back, in the unit that needs the smallest number.
 pub(super) fn show_size(bytes: usize) -> String {
     let bytes = bytes as u64;
-    let whole = |(unit, length): &&(&str, u64)| unit.ends_with('b') && bytes.is_multiple_of(*length);
-    match SIZES.iter().find(whole) {
+    let whole = SIZES.iter().filter(|(_, length)| bytes.is_multiple_of(*length));
+    match whole.min_by_key(|(_, length)| bytes / length) {
         Some((unit, length)) if *length > 1 && bytes > 0 => format!("{}{unit}", bytes / length),
         _ => bytes.to_string(),
     }
+}
+
+/// What to say of a unit that is none; one that begins with no letter (`1.5s`) blames the number.
+fn unknown(text: &str, unit: &str, what: &str) -> String {
+    let letters = unit.starts_with(char::is_alphabetic);
+    if letters { format!("\"{unit}\" is not a unit of a {what}") } else { format!("\"{text}\" is not a {what}") }
 }
 
 /// The digits that a text begins with, and what follows them; `None` without digits or when they overflow.

@@ -58,6 +58,13 @@ impl<'a> Request<'a> {
         self.arg(0).unwrap_or_default()
     }
 
+    /// The request that begins at argument `at`, as COMMAND GETKEYS holds one; its frame is still the whole.
+    #[must_use]
+    pub fn skip(&self, at: usize) -> Option<Self> {
+        let spans = self.spans.get(at..).filter(|spans| !spans.is_empty())?;
+        Some(Self { frame: self.frame, spans })
+    }
+
     /// The arguments in order, the name first.
     pub fn args(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let frame = self.frame;

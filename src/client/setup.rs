@@ -1,0 +1,223 @@
+//! The commands that shape a session: HELLO, AUTH, RESET, CLIENT.
+
+use super::auth;
+use super::local::{ok, say};
+use super::session::{Flow, Introduction, Room, Session, refuse, wrong_arity};
+use crate::command::Spec;
+use crate::replies::ClientId;
+use crate::resp::request::Request;
+use crate::resp::{Proto, encode};
+
+const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the default user. \
+                           Are you sure your configuration is correct?";
+
+impl Session {
+    /// The name of the user that the client is.
+    pub(super) fn user_name<'a>(&self, room: &'a Room) -> &'a str {
+        self.user.and_then(|at| room.options.users.get(at)).map_or(auth::DEFAULT, |user| &user.name)
+    }
+
+    /// Takes a name and a password; an error text if they are not accepted.
+    fn log_in(&mut self, name: &[u8], password: &[u8], room: &Room) -> Result<(), &'static str> {
+        if room.options.users.is_empty() {
+            // Like the user `default` of a Redis without a password, which any password suits.
+            return if name == auth::DEFAULT.as_bytes() { Ok(()) } else { Err(WRONG_PASSWORD) };
+        }
+        self.user = Some(auth::find(&room.options.users, name, password).ok_or(WRONG_PASSWORD)?);
+        Ok(())
+    }
+}
+
+/// `AUTH password`, `AUTH user password`.
+pub(super) fn auth(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    let result = match (request.arg(1), request.arg(2), request.argc()) {
+        (Some(_), None, 2) if !room.options.users.iter().any(|user| user.name == auth::DEFAULT) => Err(NO_PASSWORD),
+        (Some(password), None, 2) => session.log_in(auth::DEFAULT.as_bytes(), password, room),
+        (Some(name), Some(password), 3) => session.log_in(name, password, room),
+        _ => Err("ERR syntax error"),
+    };
+    match result {
+        Ok(()) => ok(client, room),
+        Err(text) => refuse(client, text, room),
+    }
+}
+
+/// What the options of a HELLO say.
+#[derive(Default)]
+struct Hello<'a> {
+    proto: Option<Proto>,
+    auth: Option<(&'a [u8], &'a [u8])>,
+    name: Option<&'a [u8]>,
+}
+
+impl<'a> Hello<'a> {
+    fn read(request: &Request<'a>) -> Result<Self, String> {
+        let mut hello = Self::default();
+        if let Some(version) = request.arg(1) {
+            hello.proto = Some(match version {
+                b"2" => Proto::Resp2,
+                b"3" => Proto::Resp3,
+                other if is_number(other) => return Err("NOPROTO unsupported protocol version".to_owned()),
+                _ => return Err("ERR Protocol version is not an integer or out of range".to_owned()),
+            });
+        }
+        let mut at = 2;
+        while let Some(word) = request.arg(at) {
+            if let (true, Some(name), Some(password)) =
+                (word.eq_ignore_ascii_case(b"AUTH"), request.arg(at + 1), request.arg(at + 2))
+            {
+                hello.auth = Some((name, password));
+                at += 3;
+            } else if let (true, Some(name)) = (word.eq_ignore_ascii_case(b"SETNAME"), request.arg(at + 1)) {
+                hello.name = Some(name);
+                at += 2;
+            } else {
+                return Err(format!("ERR Syntax error in HELLO option '{}'", String::from_utf8_lossy(word)));
+            }
+        }
+        Ok(hello)
+    }
+}
+
+fn is_number(text: &[u8]) -> bool {
+    !text.is_empty() && text.len() < 10 && text.iter().all(u8::is_ascii_digit)
+}
+
+/// `HELLO [2|3] [AUTH user password] [SETNAME name]`.
+pub(super) fn hello(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    let hello = match Hello::read(request) {
+        Ok(hello) => hello,
+        Err(text) => return refuse(client, &text, room),
+    };
+    let proto = hello.proto.unwrap_or(session.proto);
+    if proto != session.proto && room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
+        // The other protocol has connections of its own: what is under way must not be overtaken on them.
+        return Flow::Quiet;
+    }
+    if let Some((name, password)) = hello.auth
+        && let Err(text) = session.log_in(name, password, room)
+    {
+        return refuse(client, text, room);
+    }
+    if session.user.is_none() && !room.options.users.is_empty() {
+        let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
+                    <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
+                    RESP protocol version at the same time";
+        return refuse(client, text, room);
+    }
+    if let Some(name) = hello.name {
+        match valid_name(name) {
+            Ok(name) => session.introduction.name = name,
+            Err(text) => return refuse(client, text, room),
+        }
+    }
+    session.proto = proto;
+    greet(session, client, room)
+}
+
+fn greet(session: &Session, client: ClientId, room: &mut Room) -> Flow {
+    let version = room.process.map.load().facts.version.clone();
+    let (proto, id) = (session.proto, session.id);
+    say(client, room, |out| {
+        encode::map(out, 7, proto);
+        for (key, value) in [("server", "redis"), ("version", version.as_str())] {
+            encode::bulk(out, key.as_bytes());
+            encode::bulk(out, value.as_bytes());
+        }
+        encode::bulk(out, b"proto");
+        encode::integer(out, if proto == Proto::Resp3 { 3 } else { 2 });
+        encode::bulk(out, b"id");
+        encode::integer(out, id as i64);
+        for (key, value) in [("mode", "standalone"), ("role", "master")] {
+            encode::bulk(out, key.as_bytes());
+            encode::bulk(out, value.as_bytes());
+        }
+        encode::bulk(out, b"modules");
+        encode::array(out, 0);
+    })
+}
+
+/// Back to how a connection begins: RESP2, no name, not authenticated.
+pub(super) fn reset(session: &mut Session, client: ClientId, room: &mut Room) -> Flow {
+    if session.proto != Proto::Resp2 && room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
+        return Flow::Quiet;
+    }
+    session.proto = Proto::Resp2;
+    session.user = None;
+    session.introduction = Introduction::default();
+    say(client, room, |out| encode::simple(out, "RESET"))
+}
+
+/// `CLIENT …`.
+pub(super) fn client(
+    session: &mut Session,
+    client: ClientId,
+    spec: &Spec,
+    request: &Request<'_>,
+    room: &mut Room,
+) -> Flow {
+    let argument = request.arg(2).unwrap_or_default();
+    match spec.name {
+        "id" => say(client, room, |out| encode::integer(out, session.id as i64)),
+        "getname" => {
+            let (name, proto) = (session.introduction.name.as_bytes(), session.proto);
+            say(client, room, |out| if name.is_empty() { encode::null(out, proto) } else { encode::bulk(out, name) })
+        }
+        "setname" => match valid_name(argument) {
+            Ok(name) => {
+                session.introduction.name = name;
+                ok(client, room)
+            }
+            Err(text) => refuse(client, text, room),
+        },
+        "setinfo" => set_info(session, client, argument, request.arg(3).unwrap_or_default(), room),
+        "info" => {
+            let line = session.describe(client, room);
+            let proto = session.proto;
+            say(client, room, |out| encode::text(out, &line, proto))
+        }
+        "no-evict" | "no-touch" => match argument {
+            on if on.eq_ignore_ascii_case(b"ON") || on.eq_ignore_ascii_case(b"OFF") => ok(client, room),
+            _ => refuse(client, "ERR syntax error", room),
+        },
+        "getredir" => say(client, room, |out| encode::integer(out, -1)),
+        "client" => wrong_arity(client, spec, room),
+        _ => {
+            let text = format!("ERR 'client|{}' is not supported by this version of slotway yet", spec.name);
+            refuse(client, &text, room)
+        }
+    }
+}
+
+fn set_info(session: &mut Session, client: ClientId, attribute: &[u8], value: &[u8], room: &mut Room) -> Flow {
+    let field = match attribute {
+        name if name.eq_ignore_ascii_case(b"LIB-NAME") => &mut session.introduction.library,
+        name if name.eq_ignore_ascii_case(b"LIB-VER") => &mut session.introduction.library_version,
+        other => {
+            let text = format!("ERR Unrecognized option '{}'", String::from_utf8_lossy(other));
+            return refuse(client, &text, room);
+        }
+    };
+    match printable(value) {
+        Some(value) => {
+            *field = value;
+            ok(client, room)
+        }
+        None => {
+            let name = String::from_utf8_lossy(attribute).to_lowercase();
+            let text = format!("ERR {name} cannot contain spaces, newlines or special characters.");
+            refuse(client, &text, room)
+        }
+    }
+}
+
+/// A client's name: no spaces and nothing that cannot be printed.
+fn valid_name(name: &[u8]) -> Result<String, &'static str> {
+    printable(name).ok_or("ERR Client names cannot contain spaces, newlines or special characters.")
+}
+
+fn printable(text: &[u8]) -> Option<String> {
+    let fits = text.iter().all(|byte| (b'!'..=b'~').contains(byte));
+    fits.then(|| String::from_utf8_lossy(text).into_owned())
+}

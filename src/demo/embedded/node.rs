@@ -1,0 +1,120 @@
+//! One command on one node: look it up, check it in the order of a server, run it.
+
+use std::rc::Rc;
+
+use super::command::{Answer, Call, Effect, Fault, Run};
+use super::redirect;
+use super::reply::Reply;
+use super::state::State;
+use crate::resp::Proto;
+
+/// What a node remembers of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    pub(super) id: u64,
+    pub(super) proto: Proto,
+    pub(super) authenticated: bool,
+    /// `ASKING` was sent and holds for the next command.
+    pub(super) asking: bool,
+    pub(super) readonly: bool,
+    pub(super) name: Vec<u8>,
+}
+
+/// One command as it runs.
+pub(super) struct Turn<'a> {
+    pub(super) state: &'a mut State,
+    pub(super) node: usize,
+    pub(super) session: &'a mut Session,
+    pub(super) args: &'a [Vec<u8>],
+    /// Whether the command before this one was `ASKING`.
+    pub(super) asked: bool,
+    /// Whether to hang up after the reply.
+    pub(super) closing: bool,
+}
+
+impl Turn<'_> {
+    /// The argument at `i`, empty if it is absent.
+    pub(super) fn arg(&self, i: usize) -> &[u8] {
+        self.args.get(i).map_or(&[], Vec::as_slice)
+    }
+
+    /// Complains unless a subcommand has exactly `count` arguments, both names included.
+    pub(super) fn exactly(&self, count: usize, name: &str) -> Result<(), Fault> {
+        if self.args.len() == count { Ok(()) } else { Err(Fault::arity(name)) }
+    }
+
+    /// The complaint about a subcommand that nobody knows.
+    pub(super) fn unknown_subcommand(&self) -> Fault {
+        let container = String::from_utf8_lossy(self.arg(0)).to_ascii_uppercase();
+        Fault::new(format!("ERR unknown subcommand '{}'. Try {container} HELP.", shown(self.arg(1), 128)))
+    }
+}
+
+/// What became of a request.
+pub(super) struct Outcome {
+    pub(super) reply: Reply,
+    /// Whether it got as far as running.
+    pub(super) ran: bool,
+    /// Whether the connection ends here.
+    pub(super) closing: bool,
+}
+
+/// Runs a request and gives its reply. `args` holds at least the name.
+pub(super) fn execute(state: &mut State, node: usize, session: &mut Session, args: &[Vec<u8>]) -> Outcome {
+    let asked = std::mem::take(&mut session.asking);
+    let now_ms = state.now_ms();
+    let db = state.nodes[node].db;
+    state.dbs[db].purge(now_ms);
+    let mut turn = Turn { state, node, session, args, asked, closing: false };
+    match admit(&turn) {
+        Err(Fault(text)) => Outcome { reply: Reply::Error(text.into_owned()), ran: false, closing: false },
+        Ok(run) => {
+            let reply = run_it(&mut turn, run).unwrap_or_else(|Fault(text)| Reply::Error(text.into_owned()));
+            Outcome { reply, ran: true, closing: turn.closing }
+        }
+    }
+}
+
+/// Everything that is checked before a command runs.
+fn admit(turn: &Turn<'_>) -> Result<Run, Fault> {
+    let commands = Rc::clone(&turn.state.commands);
+    let command = commands.find(turn.arg(0)).ok_or_else(|| unknown(turn.args))?;
+    if !command.admits(turn.args.len()) {
+        return Err(Fault::arity(command.name));
+    }
+    let proven = turn.session.authenticated || turn.state.options.auth.is_none();
+    if !proven && command.effect != Effect::Door {
+        return Err(Fault("NOAUTH Authentication required.".into()));
+    }
+    redirect::check(turn, command.keys, command.effect)?;
+    Ok(command.run)
+}
+
+fn run_it(turn: &mut Turn<'_>, run: Run) -> Answer {
+    match run {
+        Run::Node(run) => run(turn),
+        Run::Data(run) => {
+            let now_ms = turn.state.now_ms();
+            let State { dbs, nodes, random, .. } = &mut *turn.state;
+            let db = &mut dbs[nodes[turn.node].db];
+            run(&mut Call { db, args: turn.args, now_ms, proto: turn.session.proto, random })
+        }
+    }
+}
+
+/// The complaint about a name that nobody knows, in the server's words: at most 128 bytes of arguments.
+fn unknown(args: &[Vec<u8>]) -> Fault {
+    let mut listed = String::new();
+    for arg in args.iter().skip(1) {
+        if listed.len() >= 128 {
+            break;
+        }
+        listed = format!("{listed}'{}' ", shown(arg, 128 - listed.len()));
+    }
+    let name = args.first().map_or_else(String::new, |name| shown(name, 128));
+    Fault::new(format!("ERR unknown command '{name}', with args beginning with: {listed}"))
+}
+
+fn shown(bytes: &[u8], most: usize) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned()
+}

@@ -1,0 +1,194 @@
+//! The whole proxy from configuration to the last reply: binds, starts discovery and workers, drains.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use crate::accept::accept;
+use crate::client::Process;
+use crate::cluster::Hint;
+use crate::cluster::discovery::Discovery;
+use crate::cluster::topology::Topology;
+use crate::config::Config;
+use crate::net::{Addr, Listener, Net};
+use crate::worker::{Mailbox, Parts, Worker};
+
+/// Hints that may wait for discovery; more are dropped.
+const HINTS: usize = 64;
+/// How long to wait for the first map before clients are let in without one.
+const FIRST_MAP: Duration = Duration::from_secs(5);
+
+/// Why the proxy could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A listening address could not be bound.
+    #[error("cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: Addr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A thread or its runtime could not be started, or a worker ended before its time.
+    #[error("{0}")]
+    Worker(String),
+}
+
+/// Everything that is set up before the first client.
+struct House {
+    process: Arc<Process>,
+    mailboxes: Arc<[Arc<Mailbox>]>,
+    listeners: Vec<Box<dyn Listener>>,
+    discovery: Discovery,
+    hints: mpsc::Sender<Hint>,
+    config: Config,
+    net: Arc<dyn Net>,
+}
+
+impl House {
+    fn build(config: Config, net: Arc<dyn Net>, workers: usize) -> Result<Self, Error> {
+        let mut addrs = vec![config.worker.addr.clone()];
+        addrs.extend(config.worker.unix_socket.clone().map(Addr::Unix));
+        let listen = |addr: Addr| net.listen(&addr).map_err(|source| Error::Listen { addr, source });
+        let listeners = addrs.into_iter().map(listen).collect::<Result<Vec<_>, _>>()?;
+        let port = listeners.first().map_or(0, |listener| listener.local_addr().port());
+        let map = Arc::new(ArcSwap::from_pointee(Topology::default()));
+        let client = config.client.clone();
+        let process = Arc::new(Process::new(client, config.worker.max_clients, port, Arc::clone(&map), workers));
+        let mailboxes: Arc<[Arc<Mailbox>]> = std::iter::repeat_with(Arc::default).take(workers).collect();
+        let (hints, hinted) = mpsc::channel(HINTS);
+        let told = Arc::clone(&mailboxes);
+        let discovery = Discovery {
+            options: config.cluster.clone(),
+            credentials: config.backend.credentials.clone(),
+            timeout: config.backend.connect_timeout,
+            net: Arc::clone(&net),
+            map,
+            hints: hinted,
+            published: Box::new(move || told.iter().for_each(|mailbox| mailbox.new_map())),
+        };
+        Ok(Self { process, mailboxes, listeners, discovery, hints, config, net })
+    }
+
+    fn parts(&self, index: usize, mailbox: &Arc<Mailbox>) -> Parts {
+        Parts {
+            index,
+            backend: self.config.backend.clone(),
+            net: Arc::clone(&self.net),
+            hints: self.hints.clone(),
+            process: Arc::clone(&self.process),
+            mailbox: Arc::clone(mailbox),
+            drain: self.config.worker.drain,
+        }
+    }
+
+    /// Accepts clients until `shutdown` and `delay` are over, with discovery beside it all the time.
+    async fn serve(
+        self,
+        ready: impl FnOnce(&[Addr]),
+        shutdown: impl Future<Output = ()>,
+        ended: impl Future<Output = Result<(), Error>>,
+    ) -> Result<(), Error> {
+        let (map, delay) = (Arc::clone(&self.discovery.map), self.config.worker.delay);
+        let clients = async {
+            wait_for_map(&map).await;
+            let addrs: Vec<Addr> = self.listeners.iter().map(|listener| listener.local_addr()).collect();
+            let accepting: Vec<_> = self
+                .listeners
+                .into_iter()
+                .map(|listener| tokio::spawn(accept(listener, Arc::clone(&self.process), Arc::clone(&self.mailboxes))))
+                .collect();
+            ready(&addrs);
+            shutdown.await;
+            tokio::time::sleep(delay).await;
+            accepting.iter().for_each(tokio::task::JoinHandle::abort);
+            self.mailboxes.iter().for_each(|mailbox| mailbox.drain());
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            result = ended => result,
+            () = clients => Ok(()),
+            () = self.discovery.run() => Ok(()),
+        }
+    }
+}
+
+/// Waits for the first map; a cluster that is not up yet does not keep the proxy from starting.
+async fn wait_for_map(map: &ArcSwap<Topology>) {
+    let known = async {
+        while map.load().version == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(FIRST_MAP, known).await.is_err() {
+        tracing::warn!("no node has answered yet: clients are let in and wait for the cluster");
+    }
+}
+
+/// Binds the listeners of `config`, serves clients with one thread a worker until `shutdown` completes, drains,
+/// and returns. `ready` is called once with the bound addresses as soon as connections are accepted.
+pub async fn run(
+    config: Config,
+    net: Arc<dyn Net>,
+    ready: impl FnOnce(&[Addr]),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let workers = config.worker.workers.max(1);
+    let house = House::build(config, net, workers)?;
+    let (ended, mut endings) = mpsc::unbounded_channel();
+    for (index, mailbox) in house.mailboxes.iter().enumerate() {
+        let (parts, ended) = (house.parts(index, mailbox), ended.clone());
+        std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(move || {
+                // The receiver is there for as long as the proxy runs.
+                let _ = ended.send(work(parts));
+            })
+            .map_err(|error| Error::Worker(format!("cannot start a worker: {error}")))?;
+    }
+    drop(ended);
+    let all_ended = async move {
+        let mut left = workers;
+        while left > 0 {
+            match endings.recv().await {
+                Some(result) => result?,
+                None => return Err(Error::Worker("a worker ended unexpectedly".to_owned())),
+            }
+            left -= 1;
+        }
+        Ok(())
+    };
+    house.serve(ready, shutdown, all_ended).await
+}
+
+/// One worker's thread.
+fn work(parts: Parts) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+        .map_err(|error| Error::Worker(format!("cannot start a worker's runtime: {error}")))?;
+    runtime.block_on(async { Worker::new(parts).run().await });
+    Ok(())
+}
+
+/// Like [`run`], with one worker on the runtime of the caller, which must be a local one. A whole proxy on one
+/// thread can be simulated.
+pub async fn run_local(
+    config: Config,
+    net: Arc<dyn Net>,
+    ready: impl FnOnce(&[Addr]),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let house = House::build(config, net, 1)?;
+    let worker = house.mailboxes.first().map(|mailbox| Worker::new(house.parts(0, mailbox)));
+    let worker = tokio::task::spawn_local(async {
+        if let Some(worker) = worker {
+            worker.run().await;
+        }
+    });
+    let ended = async { worker.await.map_err(|error| Error::Worker(format!("the worker ended: {error}"))) };
+    house.serve(ready, shutdown, ended).await
+}
