@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use slotway::demo::embedded::{Cluster, Options, Random};
 use slotway::net::{Addr, Net};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, LocalOptions};
 
 use crate::client::Client;
 use crate::net::MemoryNet;
@@ -55,7 +55,8 @@ pub(crate) fn world(
     scenario: impl AsyncFnOnce(World),
 ) {
     let run = || {
-        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build_local(Default::default());
+        let runtime =
+            Builder::new_current_thread().enable_time().start_paused(true).build_local(LocalOptions::default());
         runtime.expect("a runtime without drivers").block_on(async {
             let cluster = Cluster::new(Options { seed, ..options });
             let net = MemoryNet::new(seed, cluster.clone());
