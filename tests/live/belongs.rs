@@ -128,7 +128,7 @@ impl Writer {
 
     fn mget(&mut self, first: String) -> (Vec<u8>, Due) {
         let (mut words, mut due) = (vec!["MGET".to_owned(), first.clone()], vec![Due::Of(first)]);
-        for _ in 0..1 + self.random.below(10) {
+        for _ in 0..=self.random.below(10) {
             if self.random.one_in(2) {
                 let at = self.random.below(PRIVATE);
                 words.push(self.private(at));
@@ -177,18 +177,12 @@ impl Writer {
         batch: &[(Vec<u8>, Due)],
         breaks: bool,
     ) -> Result<(), String> {
-        let stream = match stream {
-            Some(stream) => stream,
-            None => {
-                let opened = TcpStream::connect(test.addr).await.map_err(|error| format!("connect: {error}"))?;
-                opened.set_nodelay(true).map_err(|error| error.to_string())?;
-                stream.insert(opened)
-            }
-        };
+        let stream = if let Some(stream) = stream { stream } else { stream.insert(open(test.addr).await?) };
         let bytes: Vec<u8> = batch.iter().flat_map(|(bytes, _)| bytes.iter().copied()).collect();
-        let (sent, read) = match breaks {
-            true => (self.random.below(bytes.len()), self.random.below(batch.len() + 1)),
-            false => (bytes.len(), batch.len()),
+        let (sent, read) = if breaks {
+            (self.random.below(bytes.len()), self.random.below(batch.len() + 1))
+        } else {
+            (bytes.len(), batch.len())
         };
         stream.write_all(&bytes[..sent]).await.map_err(|error| format!("send: {error}"))?;
         let mut end = 0;
@@ -219,6 +213,12 @@ impl Writer {
         inbox.drain(..at);
         Ok(())
     }
+}
+
+async fn open(addr: SocketAddr) -> Result<TcpStream, String> {
+    let stream = TcpStream::connect(addr).await.map_err(|error| format!("connect: {error}"))?;
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    Ok(stream)
 }
 
 /// Ends a connection: in peace, or by a reset.

@@ -68,7 +68,7 @@ fn broken_protocol_gets_the_error_that_redis_gives_after_what_came_before() {
         let prefix = b"*3\r\n$3\r\nSET\r\n$8\r\nbroken:k\r\n$1\r\nv\r\nGET broken:k\r\n";
         same_until_the_end(&[prefix, bytes].concat());
     }
-    same_until_the_end(&[b"PING ".as_slice(), &[b'x'; 70_000]].concat());
+    same_until_the_end(&[b"PING ".to_vec(), vec![b'x'; 70_000]].concat());
 }
 
 #[test]

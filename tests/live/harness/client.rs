@@ -91,7 +91,7 @@ impl Client {
     }
 
     fn fill(&mut self) -> Result<usize, String> {
-        let mut chunk = [0; 64 << 10];
+        let mut chunk = [0; 16 << 10];
         match self.stream.read(&mut chunk) {
             Ok(n) => {
                 self.inbox.extend_from_slice(&chunk[..n]);

@@ -228,7 +228,9 @@ impl Worker {
         match request {
             Request::Set(at, number) if reply.raw == b"+OK\r\n" => self.keys[*at].acknowledged = *number,
             Request::Mset(pairs) if reply.raw == b"+OK\r\n" => {
-                pairs.iter().for_each(|&(at, number)| self.keys[at].acknowledged = number);
+                for &(at, number) in pairs {
+                    self.keys[at].acknowledged = number;
+                }
             }
             Request::Get(at) => self.judge_value(*at, &reply.value),
             Request::Mget(ats) => match &reply.value {
@@ -242,7 +244,7 @@ impl Worker {
                     self.keys[*at].count = count;
                 }
                 _ => {
-                    self.violation(&format!("{} answered {reply:?} after {}", self.counter(*at), self.keys[*at].count))
+                    self.violation(&format!("{} answered {reply:?} after {}", self.counter(*at), self.keys[*at].count));
                 }
             },
             _ => self.violation(&format!("{:?} answered {reply:?}", self.words(request))),

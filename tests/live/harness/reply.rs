@@ -40,7 +40,6 @@ fn value(bytes: &[u8], at: &mut usize) -> Option<Value> {
         b'+' => Value::Simple(text()),
         b'-' => Value::Error(text()),
         b':' => Value::Int(number()),
-        b'_' => Value::Null,
         b',' | b'(' | b'#' => Value::Other(kind, rest.to_vec()),
         b'$' | b'=' if number() >= 0 => {
             let len = number() as usize;
@@ -53,7 +52,8 @@ fn value(bytes: &[u8], at: &mut usize) -> Option<Value> {
             let count = number() as usize * if kind == b'%' { 2 } else { 1 };
             Value::Many(kind, (0..count).map(|_| value(bytes, at)).collect::<Option<_>>()?)
         }
-        b'$' | b'*' => Value::Null,
+        // The latter two with a negative length: the nulls of RESP2.
+        b'_' | b'$' | b'*' => Value::Null,
         _ => panic!("no reply begins with {:?}", String::from_utf8_lossy(line)),
     })
 }
