@@ -196,6 +196,9 @@ impl Decoder {
     #[inline]
     pub fn step(&mut self, bytes: &[u8], args: &mut Args, limits: &Limits) -> Result<Step, ProtocolError> {
         if self.read == 0 {
+            if let Some(used) = quick(bytes, args, limits) {
+                return Ok(Step::Request { used, inline: false });
+            }
             args.spans.clear();
             match bytes.first() {
                 None => return Ok(Step::More),
@@ -227,7 +230,6 @@ impl Decoder {
     }
 
     /// `*n`: sets `left`, or gives what to return at once.
-    #[inline]
     fn header(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Step>, ProtocolError> {
         let (count, next) = match length(bytes, 1) {
             Number::Is(count, next) => (count, next),
@@ -252,7 +254,6 @@ impl Decoder {
     }
 
     /// The arguments, from where the last call stopped.
-    #[inline]
     fn bulks(&mut self, bytes: &[u8], args: &mut Args, limits: &Limits) -> Result<Step, ProtocolError> {
         let mut at = self.read;
         let mut left = self.left;
@@ -332,6 +333,46 @@ impl Decoder {
     }
 }
 
+/// A whole multibulk request without anything unusual, the one that comes nearly always: where it ends. `None`
+/// leaves it to the careful reading, which finds out what is unusual.
+#[inline]
+fn quick(bytes: &[u8], args: &mut Args, limits: &Limits) -> Option<usize> {
+    if *bytes.first()? != b'*' {
+        return None;
+    }
+    let (count, mut at) = small(bytes.get(1..)?)?;
+    at += 1;
+    if count == 0 || count > limits.args {
+        return None;
+    }
+    args.spans.clear();
+    for _ in 0..count {
+        let rest = bytes.get(at..)?;
+        let (&dollar, digits) = rest.split_first()?;
+        let (len, header) = small(digits)?;
+        let start = 1 + header;
+        let end = start + len;
+        if dollar != b'$' || rest.get(end..end + 2)? != b"\r\n" {
+            return None;
+        }
+        args.spans.push(Span { start: (at + start) as u32, len: len as u32 });
+        at += end + 2;
+    }
+    Some(at)
+}
+
+/// A number of one or two digits with its CRLF, and how many bytes both take.
+#[inline]
+fn small(bytes: &[u8]) -> Option<(usize, usize)> {
+    match bytes.first_chunk()? {
+        [ones @ b'0'..=b'9', b'\r', b'\n', _] => Some((usize::from(ones - b'0'), 3)),
+        [tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
+            Some((usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), 4))
+        }
+        _ => None,
+    }
+}
+
 /// A decimal number that ends with CRLF.
 enum Number {
     /// Its value and where the next byte stands.
@@ -341,7 +382,6 @@ enum Number {
 }
 
 /// Reads a canonical decimal number (no sign, no leading zero) at `at`.
-#[inline]
 fn length(bytes: &[u8], at: usize) -> Number {
     let mut value = 0usize;
     let mut next = at;
@@ -375,7 +415,6 @@ fn negative(bytes: &[u8]) -> Option<usize> {
 }
 
 /// `$n` at `at`: the length and where the body stands.
-#[inline]
 fn bulk_header(bytes: &[u8], at: usize, limits: &Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
     match bytes.get(at) {
         Some(b'$') => {}
