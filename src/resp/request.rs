@@ -337,40 +337,41 @@ impl Decoder {
 /// leaves it to the careful reading, which finds out what is unusual.
 #[inline]
 fn quick(bytes: &[u8], args: &mut Args, limits: &Limits) -> Option<usize> {
-    if *bytes.first()? != b'*' {
-        return None;
-    }
-    let (count, mut at) = small(bytes.get(1..)?)?;
-    at += 1;
+    let (count, header) = small(bytes, b'*')?;
     if count == 0 || count > limits.args {
         return None;
     }
-    args.spans.clear();
-    for _ in 0..count {
+    if args.spans.len() != count {
+        args.spans.resize(count, Span::default());
+    }
+    let mut at = header;
+    for span in &mut args.spans {
         let rest = bytes.get(at..)?;
-        let (&dollar, digits) = rest.split_first()?;
-        let (len, header) = small(digits)?;
-        let start = 1 + header;
-        let end = start + len;
-        if dollar != b'$' || rest.get(end..end + 2)? != b"\r\n" {
+        let (len, header) = small(rest, b'$')?;
+        let (_, end) = rest.get(header..)?.split_at_checked(len)?;
+        if *end.first_chunk()? != *b"\r\n" {
             return None;
         }
-        args.spans.push(Span { start: (at + start) as u32, len: len as u32 });
-        at += end + 2;
+        *span = Span { start: (at + header) as u32, len: len as u32 };
+        at += header + len + 2;
     }
     Some(at)
 }
 
-/// A number of one or two digits with its CRLF, and how many bytes both take.
+/// `kind` and a number of one or two digits with its CRLF: the number, and how many bytes all of it takes.
 #[inline]
-fn small(bytes: &[u8]) -> Option<(usize, usize)> {
-    match bytes.first_chunk()? {
-        [ones @ b'0'..=b'9', b'\r', b'\n', _] => Some((usize::from(ones - b'0'), 3)),
-        [tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
-            Some((usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), 4))
-        }
-        _ => None,
+fn small(bytes: &[u8], kind: u8) -> Option<(usize, usize)> {
+    let &[first, tens, ones, cr, lf] = bytes.first_chunk()?;
+    if first != kind {
+        return None;
     }
+    let value = usize::from(tens.wrapping_sub(b'0'));
+    if [ones, cr] == *b"\r\n" {
+        return (value < 10).then_some((value, 4));
+    }
+    let second = usize::from(ones.wrapping_sub(b'0'));
+    let is_canonical = value.wrapping_sub(1) < 9 && second < 10 && [cr, lf] == *b"\r\n";
+    is_canonical.then_some((value * 10 + second, 5))
 }
 
 /// A decimal number that ends with CRLF.
