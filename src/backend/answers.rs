@@ -1,6 +1,6 @@
 //! What follows from each reply of a node: most go to their client, some are orders to the proxy.
 
-use super::pipeline::{Expect, Pending, Taken};
+use super::pipeline::{Expect, Pending, Pipeline, Taken};
 use super::redirect::{self, Target, Verdict};
 use super::{Backend, PipelineId};
 use crate::cluster::Hint;
@@ -29,7 +29,7 @@ pub(super) enum Broken {
 impl Backend {
     /// Takes what a node sent: delivers whole replies, keeps the rest.
     pub(super) fn received(&mut self, pipe: PipelineId, fresh: &[u8], replies: &mut Replies) -> Result<(), Broken> {
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
+        let Some(mut pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
         let mut kept = std::mem::take(&mut pipeline.inbox);
         let bytes = if kept.is_empty() {
             fresh
@@ -38,23 +38,19 @@ impl Backend {
             &kept
         };
         let mut at = 0;
-        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
-            let Some(end) = pipeline.reply_end(rest)? else { break };
-            let reply = rest.get(..end).unwrap_or_default();
-            at += end;
-            if matches!(reply.first(), Some(b'-' | b'>')) {
-                self.special(pipe, reply, replies)?;
-            } else if !pipeline.skip_asking() {
-                match pipeline.pop() {
-                    Some(Expect::Deliver(pending)) => replies.deliver(pending.ticket, reply),
-                    other => return Err(unusable(other.as_ref())),
-                }
-            }
+        while let Some(end) = deliver(pipeline, bytes, &mut at, replies)? {
+            self.special(pipe, bytes.get(at..end).unwrap_or_default(), replies)?;
+            at = end;
+            pipeline = match self.pipelines.get_mut(pipe as usize) {
+                Some(pipeline) => pipeline,
+                None => return Ok(()),
+            };
         }
-        let full = self.options.node_queue_bytes;
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
-        self.drained |= pipeline.queued() < full;
+        pipeline.compact();
+        if self.refused && pipeline.queued() < self.options.node_queue_bytes {
+            self.refused = false;
+            self.drained = true;
+        }
         if at == bytes.len() {
             return Ok(());
         }
@@ -143,7 +139,7 @@ impl Backend {
             return None;
         }
         request.pending.hops += 1;
-        request.pending.traits = request.pending.traits.asked(false);
+        request.pending.traits = request.pending.traits.plain();
         request.pending.len = request.frame.len() as u32;
         Some(request)
     }
@@ -151,12 +147,38 @@ impl Backend {
     /// The node did not run the request but may do so later: again until the deadline, then its answer as it is.
     fn later(&mut self, hint: Hint, proto: Proto, request: Taken, reply: &[u8], replies: &mut Replies) {
         self.hint(hint);
-        if self.now + super::retry::LAST_MS >= request.pending.born + self.timeout() {
+        if request.pending.age(self.now) + super::retry::LAST_MS >= self.timeout() {
             replies.deliver(request.pending.ticket, reply);
         } else {
             self.put_off(proto, request);
         }
     }
+}
+
+/// Delivers whole replies from `at` on, which moves with them, up to one that is perhaps not the client's: gives
+/// where that one ends, or `None` when no whole reply is left.
+#[inline]
+fn deliver(
+    pipeline: &mut Pipeline,
+    bytes: &[u8],
+    at: &mut usize,
+    replies: &mut Replies,
+) -> Result<Option<usize>, Broken> {
+    while let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) {
+        let Some(len) = pipeline.scanner.end(rest)? else { return Ok(None) };
+        let reply = rest.get(..len).unwrap_or_default();
+        if matches!(reply.first(), Some(b'-' | b'>')) {
+            return Ok(Some(*at + len));
+        }
+        *at += len;
+        if !pipeline.skip_asking() {
+            match pipeline.pop() {
+                Some(Expect::Deliver(pending)) => replies.deliver(pending.ticket, reply),
+                other => return Err(unusable(other.as_ref())),
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// A record was popped that no reply may answer.

@@ -83,10 +83,10 @@ impl Backend {
 
     /// Sends a request that did not run to whoever owns its slot now.
     fn send_again(&mut self, proto: Proto, request: Taken) {
-        let traits = request.pending.traits.asked(false);
+        let traits = request.pending.traits.plain();
         let len = request.frame.len() as u32;
         let pending = Pending { len, traits, epoch: self.view.epoch(), ..request.pending };
-        self.wake_by(pending.born + self.timeout());
+        self.wake_by(self.now + self.timeout().saturating_sub(pending.age(self.now)));
         match self.view.owner(pending.slot) {
             NOBODY => self.put_off(proto, Taken { pending, ..request }),
             owner => {
@@ -127,7 +127,7 @@ impl Backend {
     }
 
     fn expired(&self, pending: &Pending) -> bool {
-        self.now >= pending.born + self.timeout()
+        pending.age(self.now) >= self.timeout()
     }
 
     fn tick_pipeline(&mut self, pipe: PipelineId, replies: &mut Replies) {
@@ -136,13 +136,13 @@ impl Backend {
         if pipeline.in_flight() == 0 {
             return;
         }
-        let expired = |pending: &Pending| now >= pending.born + timeout;
+        let expired = |pending: &Pending| pending.age(now) >= timeout;
         let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
         for request in pipeline.take_unsent(expired) {
             self.counts.timed_out += 1;
             let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
             replies.fail(request.pending.ticket, &text);
-            self.drained = true;
+            self.drained |= std::mem::take(&mut self.refused);
         }
         for pending in pipeline.expire(expired) {
             self.counts.timed_out += 1;
@@ -160,9 +160,8 @@ impl Backend {
                 self.wake_at = self.wake_at.min(retry_at.max(now + 1));
             }
         }
-        let next = pipeline.oldest().map(|born| born + timeout);
-        if let Some(next) = next {
-            self.wake_by(next.max(now + 1));
+        if let Some(age) = pipeline.oldest_age(now) {
+            self.wake_by(now + timeout.saturating_sub(age).max(1));
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Retries {
     waiting: Vec<Delayed>,
 }
 
-/// The first wait of a request that a node put off, in milliseconds; doubled each time up to [`LAST_MS`].
+/// The first wait of a request that a node put off, in milliseconds. Later ones are half of its age.
 const FIRST_MS: Millis = 1;
 /// The longest wait between two tries, in milliseconds.
 pub(super) const LAST_MS: Millis = 16;
@@ -25,15 +25,13 @@ pub(super) const LAST_MS: Millis = 16;
 impl Retries {
     /// Puts `request` off, longer each time, but never so that it is overtaken by a later one of its client
     /// for the same slot. Gives when it is due.
-    pub(super) fn put_off(&mut self, now: Millis, proto: Proto, mut request: Taken) -> Millis {
-        let tries = request.pending.tries;
+    pub(super) fn put_off(&mut self, now: Millis, proto: Proto, request: Taken) -> Millis {
         let behind = self.waiting.iter().filter(|other| {
             other.request.pending.slot == request.pending.slot
                 && other.request.pending.ticket.same_client(&request.pending.ticket)
         });
         let earliest = behind.map(|other| other.due).max().unwrap_or(0);
-        let due = earliest.max(now + (FIRST_MS << tries.min(8)).min(LAST_MS));
-        request.pending.tries = tries.saturating_add(1);
+        let due = earliest.max(now + (request.pending.age(now) / 2).clamp(FIRST_MS, LAST_MS));
         self.waiting.push(Delayed { due, proto, request });
         due
     }

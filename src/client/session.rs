@@ -4,10 +4,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Options, Process, local};
-use crate::backend::{Backend, Millis, Outgoing};
+use crate::backend::{Backend, Lane, Millis, Outgoing};
 use crate::command::{self, Flags, Merge, Spec};
 use crate::merge::Gather;
-use crate::replies::{ClientId, Queue, Replies};
+use crate::replies::{ClientId, Replies};
 use crate::resp::request::{Args, Decoder, Limits, ProtocolError, Request, Step};
 use crate::resp::{Proto, encode};
 use crate::route::{self, Parts, Route};
@@ -62,7 +62,9 @@ enum Wait {
 /// What became of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
-    /// Taken: answered or on its way.
+    /// Taken: on its way to one node.
+    Sent,
+    /// Taken in another way: answered, or on its way in parts.
     Taken,
     /// Not taken: to be read again when every reply so far is out of the nodes.
     Quiet,
@@ -196,7 +198,7 @@ impl Session {
         self.taken = 0;
     }
 
-    fn must_wait(&self, client: ClientId, room: &Room) -> bool {
+    fn must_wait(&self, client: ClientId, room: &mut Room) -> bool {
         let Some(queue) = room.replies.queue(client) else { return true };
         match self.wait {
             None => false,
@@ -205,56 +207,61 @@ impl Session {
             Some(Wait::Output) => {
                 queue.held() > room.options.max_output_bytes / 2 || queue.in_flight() > room.options.max_in_flight / 2
             }
-            Some(Wait::Node(slot)) => !room.backend.has_room(slot, self.proto),
+            Some(Wait::Node(slot)) => room.backend.lane(slot, self.proto).is_none(),
         }
     }
 
     /// Takes requests from `bytes` as long as it may; gives how many bytes were taken.
     fn walk(&mut self, client: ClientId, bytes: &[u8], args: &mut Args, room: &mut Room) -> usize {
         let mut taken = 0;
+        let mut allowance = Allowance::default();
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-            if room.replies.queue(client).is_none_or(|queue| is_full(queue, &room.options)) {
-                self.wait = Some(Wait::Output);
-                break;
+            if allowance.is_spent() {
+                allowance = Allowance::of(client, self.is_trusted(room), room);
+                if allowance.is_spent() {
+                    self.wait = Some(Wait::Output);
+                    break;
+                }
             }
-            let limits = self.limits(&room.options);
-            match self.decoder.step(rest, args, &limits) {
+            let used = match self.decoder.step(rest, args, &allowance.limits) {
                 Ok(Step::Request { used, inline }) => {
                     let request = args.request(rest, used, inline);
                     match self.take(client, &request, room) {
-                        Flow::Taken => taken += used,
-                        Flow::Quiet => {
-                            self.wait = Some(Wait::Quiet);
-                            break;
-                        }
-                        Flow::Node(slot) => {
-                            self.wait = Some(Wait::Node(slot));
-                            break;
-                        }
-                        Flow::Close => {
-                            self.close();
+                        Flow::Sent => allowance.spend(used),
+                        // What the proxy answers itself may be long, and may change what the client may do.
+                        Flow::Taken => allowance = Allowance::default(),
+                        flow => {
+                            self.stop(flow);
                             break;
                         }
                     }
+                    used
                 }
-                Ok(Step::Empty { used }) => taken += used,
+                Ok(Step::Empty { used }) => used,
                 Ok(Step::More) => break,
                 Err(error) => {
                     self.refuse_protocol(client, error, room);
                     break;
                 }
-            }
+            };
+            taken += used;
         }
         taken
     }
 
-    #[inline]
-    const fn limits(&self, options: &Options) -> Limits {
-        if self.user.is_none() && !options.users.is_empty() {
-            return Limits::UNAUTHENTICATED;
+    /// Notes why the next request cannot be taken now.
+    fn stop(&mut self, flow: Flow) {
+        match flow {
+            Flow::Quiet => self.wait = Some(Wait::Quiet),
+            Flow::Node(slot) => self.wait = Some(Wait::Node(slot)),
+            _ => self.close(),
         }
-        let frame = options.max_bulk_bytes.saturating_add(64 << 20);
-        Limits { args: options.max_args, bulk: options.max_bulk_bytes, frame, unauthenticated: false }
+    }
+
+    /// Whether the client need not authenticate, or has.
+    #[inline]
+    pub(super) fn is_trusted(&self, room: &Room) -> bool {
+        self.user.is_some() || room.options.users.is_empty()
     }
 
     #[cold]
@@ -272,7 +279,7 @@ impl Session {
         let Some(spec) = command::lookup(request.name()).and_then(|spec| spec.resolve(request)) else {
             return self.unknown(client, request, room);
         };
-        if self.user.is_none() && !room.options.users.is_empty() && !spec.flags.has(Flags::NO_AUTH) {
+        if !self.is_trusted(room) && !spec.flags.has(Flags::NO_AUTH) {
             return refuse(client, "NOAUTH Authentication required.", room);
         }
         if !spec.arity_ok(request.argc()) {
@@ -286,36 +293,37 @@ impl Session {
             Ok(Route::Local) => local::answer(self, client, spec, request, room),
             Err(refused) => refuse(client, &refused.to_string(), room),
         };
-        if matches!(flow, Flow::Taken | Flow::Close) {
+        if matches!(flow, Flow::Sent | Flow::Taken | Flow::Close) {
             self.last_command = Some(spec);
             room.commands += 1;
         }
         flow
     }
 
-    /// Whether a request for `slot` may leave now: see [`Backend::may_follow`].
+    /// The lane for a request to `slot`, or why it may not leave now: see [`Backend::may_follow`].
     #[inline]
-    fn check(&mut self, client: ClientId, slot: u16, room: &Room) -> Option<Flow> {
+    fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
         if !room.backend.may_follow(slot, self.epoch) {
             if room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
-                return Some(Flow::Quiet);
+                return Err(Flow::Quiet);
             }
             self.epoch = room.backend.epoch();
         }
-        if room.backend.has_room(slot, self.proto) { None } else { Some(Flow::Node(slot)) }
+        room.backend.lane(slot, self.proto).ok_or(Flow::Node(slot))
     }
 
     #[inline]
     fn forward(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, slot: u16, room: &mut Room) -> Flow {
-        if let Some(flow) = self.check(client, slot, room) {
-            return flow;
-        }
+        let lane = match self.lane(client, slot, room) {
+            Ok(lane) => lane,
+            Err(flow) => return flow,
+        };
         let frame = request.frame();
         if let Some(ticket) = room.replies.reserve(client, frame.len()) {
             let read = spec.flags.has(Flags::READONLY);
-            room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, ticket);
+            room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, lane, ticket);
         }
-        Flow::Taken
+        Flow::Sent
     }
 
     #[cold]
@@ -330,7 +338,7 @@ impl Session {
     /// One sub-request a slot; all of a node's leave in one write.
     fn split(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, merge: Merge, room: &mut Room) -> Flow {
         let parts = std::mem::take(&mut room.parts);
-        let blocked = parts.iter().find_map(|part| self.check(client, part.slot, room));
+        let blocked = parts.iter().find_map(|part| self.lane(client, part.slot, room).err());
         if let (None, Some(whole)) = (blocked, room.replies.reserve(client, request.frame().len())) {
             let step = route::step(spec);
             let first = parts.iter().flat_map(|part| part.arguments().next()).min().unwrap_or(1);
@@ -349,8 +357,10 @@ impl Session {
             for (ticket, part) in room.replies.split(whole, gather, count).zip(parts.iter()) {
                 room.frame.clear();
                 part.write(request, step, &mut room.frame);
+                // A part may find its lane full by now: its request was let in as a whole.
+                let lane = room.backend.lane(part.slot, self.proto).unwrap_or(Lane::New);
                 let request = Outgoing { frame: &room.frame, slot: part.slot, read, proto: self.proto };
-                room.backend.send(request, ticket);
+                room.backend.send(request, lane, ticket);
             }
         }
         room.parts = parts;
@@ -370,7 +380,7 @@ impl Session {
         if slots.is_empty() {
             return refuse(client, "CLUSTERDOWN no primary of the cluster is known yet", room);
         }
-        if let Some(flow) = slots.iter().find_map(|&slot| self.check(client, slot, room)) {
+        if let Some(flow) = slots.iter().find_map(|&slot| self.lane(client, slot, room).err()) {
             return flow;
         }
         let frame = request.frame();
@@ -378,7 +388,8 @@ impl Session {
             let read = spec.flags.has(Flags::READONLY);
             let gather = Gather::new(merge, self.proto, slots.len() as u32);
             for (ticket, &slot) in room.replies.split(whole, gather, slots.len() as u32).zip(&slots) {
-                room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, ticket);
+                let lane = room.backend.lane(slot, self.proto).unwrap_or(Lane::New);
+                room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, lane, ticket);
             }
         }
         Flow::Taken
@@ -392,7 +403,7 @@ impl Session {
             tracing::warn!("client {} at {} speaks HTTP: closed", self.id, self.peer);
             return Flow::Close;
         }
-        if self.user.is_none() && !room.options.users.is_empty() {
+        if !self.is_trusted(room) {
             return refuse(client, "NOAUTH Authentication required.", room);
         }
         let cut = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..128).unwrap_or(bytes)).into_owned();
@@ -412,10 +423,47 @@ impl Session {
     }
 }
 
-/// Whether a client holds so much that its next request must wait.
-#[inline]
-const fn is_full(queue: &Queue, options: &Options) -> bool {
-    queue.held() >= options.max_output_bytes || queue.in_flight() >= options.max_in_flight
+/// How much a client may still put under way before its limits are looked at again.
+struct Allowance {
+    requests: usize,
+    bytes: usize,
+    limits: Limits,
+}
+
+impl Default for Allowance {
+    /// Spent.
+    fn default() -> Self {
+        Self { requests: 0, bytes: 0, limits: Limits::UNAUTHENTICATED }
+    }
+}
+
+impl Allowance {
+    fn of(client: ClientId, trusted: bool, room: &Room) -> Self {
+        let options = &room.options;
+        let limits = if trusted {
+            let frame = options.max_bulk_bytes.saturating_add(64 << 20);
+            Limits { args: options.max_args, bulk: options.max_bulk_bytes, frame, unauthenticated: false }
+        } else {
+            Limits::UNAUTHENTICATED
+        };
+        let Some(queue) = room.replies.queue(client) else { return Self::default() };
+        Self {
+            requests: options.max_in_flight.saturating_sub(queue.in_flight()),
+            bytes: options.max_output_bytes.saturating_sub(queue.held()),
+            limits,
+        }
+    }
+
+    #[inline]
+    const fn is_spent(&self) -> bool {
+        self.requests == 0 || self.bytes == 0
+    }
+
+    #[inline]
+    const fn spend(&mut self, bytes: usize) {
+        self.requests = self.requests.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
 }
 
 /// Answers with an error.

@@ -100,7 +100,7 @@ pub(super) fn hello(session: &mut Session, client: ClientId, request: &Request<'
     {
         return refuse(client, text, room);
     }
-    if session.user.is_none() && !room.options.users.is_empty() {
+    if !session.is_trusted(room) {
         let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
                     <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
                     RESP protocol version at the same time";

@@ -196,6 +196,9 @@ impl Decoder {
     #[inline]
     pub fn step(&mut self, bytes: &[u8], args: &mut Args, limits: &Limits) -> Result<Step, ProtocolError> {
         if self.read == 0 {
+            if let Some(used) = quick(bytes, args, limits) {
+                return Ok(Step::Request { used, inline: false });
+            }
             args.spans.clear();
             match bytes.first() {
                 None => return Ok(Step::More),
@@ -227,7 +230,6 @@ impl Decoder {
     }
 
     /// `*n`: sets `left`, or gives what to return at once.
-    #[inline]
     fn header(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Step>, ProtocolError> {
         let (count, next) = match length(bytes, 1) {
             Number::Is(count, next) => (count, next),
@@ -252,7 +254,6 @@ impl Decoder {
     }
 
     /// The arguments, from where the last call stopped.
-    #[inline]
     fn bulks(&mut self, bytes: &[u8], args: &mut Args, limits: &Limits) -> Result<Step, ProtocolError> {
         let mut at = self.read;
         let mut left = self.left;
@@ -332,6 +333,47 @@ impl Decoder {
     }
 }
 
+/// A whole multibulk request without anything unusual, the one that comes nearly always: where it ends. `None`
+/// leaves it to the careful reading, which finds out what is unusual.
+#[inline]
+fn quick(bytes: &[u8], args: &mut Args, limits: &Limits) -> Option<usize> {
+    let (count, header) = small(bytes, b'*')?;
+    if count == 0 || count > limits.args {
+        return None;
+    }
+    if args.spans.len() != count {
+        args.spans.resize(count, Span::default());
+    }
+    let mut at = header;
+    for span in &mut args.spans {
+        let rest = bytes.get(at..)?;
+        let (len, header) = small(rest, b'$')?;
+        let (_, end) = rest.get(header..)?.split_at_checked(len)?;
+        if *end.first_chunk()? != *b"\r\n" {
+            return None;
+        }
+        *span = Span { start: (at + header) as u32, len: len as u32 };
+        at += header + len + 2;
+    }
+    Some(at)
+}
+
+/// `kind` and a number of one or two digits with its CRLF: the number, and how many bytes all of it takes.
+#[inline]
+fn small(bytes: &[u8], kind: u8) -> Option<(usize, usize)> {
+    let &[first, tens, ones, cr, lf] = bytes.first_chunk()?;
+    if first != kind {
+        return None;
+    }
+    let value = usize::from(tens.wrapping_sub(b'0'));
+    if [ones, cr] == *b"\r\n" {
+        return (value < 10).then_some((value, 4));
+    }
+    let second = usize::from(ones.wrapping_sub(b'0'));
+    let is_canonical = value.wrapping_sub(1) < 9 && second < 10 && [cr, lf] == *b"\r\n";
+    is_canonical.then_some((value * 10 + second, 5))
+}
+
 /// A decimal number that ends with CRLF.
 enum Number {
     /// Its value and where the next byte stands.
@@ -341,7 +383,6 @@ enum Number {
 }
 
 /// Reads a canonical decimal number (no sign, no leading zero) at `at`.
-#[inline]
 fn length(bytes: &[u8], at: usize) -> Number {
     let mut value = 0usize;
     let mut next = at;
@@ -375,7 +416,6 @@ fn negative(bytes: &[u8]) -> Option<usize> {
 }
 
 /// `$n` at `at`: the length and where the body stands.
-#[inline]
 fn bulk_header(bytes: &[u8], at: usize, limits: &Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
     match bytes.get(at) {
         Some(b'$') => {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use slotway::demo::embedded::{Cluster, Options, Random};
 use slotway::net::{Addr, Net};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, LocalOptions};
 
 use crate::client::Client;
 use crate::net::MemoryNet;
@@ -47,7 +47,7 @@ pub(crate) struct Stage {
 const LIMIT: Duration = Duration::from_hours(1);
 
 /// Runs a scenario. `front` starts what stands in front of the cluster, on this same thread, and gives the address
-/// where clients reach it. A panic names the seed.
+/// where clients reach it. Framing towards the nodes that is not canonical fails the scenario. A panic names the seed.
 pub(crate) fn world(
     seed: u64,
     options: Options,
@@ -55,15 +55,18 @@ pub(crate) fn world(
     scenario: impl AsyncFnOnce(World),
 ) {
     let run = || {
-        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build_local(Default::default());
+        let runtime =
+            Builder::new_current_thread().enable_time().start_paused(true).build_local(LocalOptions::default());
         runtime.expect("a runtime without drivers").block_on(async {
             let cluster = Cluster::new(Options { seed, ..options });
             let net = MemoryNet::new(seed, cluster.clone());
             let seeds = cluster.nodes().into_iter().map(|node| cluster.addr(node)).collect();
             let stage = Stage { net: Arc::new(net.clone()), seeds, listen: Addr::tcp("127.0.0.1", 0) };
             let front = front(stage).await;
+            let nodes = cluster.clone();
             let world = World { cluster, net, front, random: Random::new(!seed) };
             tokio::time::timeout(LIMIT, scenario(world)).await.expect("the scenario hangs");
+            assert!(nodes.violations().is_empty(), "framing that is not canonical: {:?}", nodes.violations());
         });
     };
     if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {

@@ -36,8 +36,8 @@ fn trimmed(text: &str) -> &str {
 
 /// A number with 17 exact decimal places, up to about 10^21.
 ///
-/// Servers add in 80-bit floats and print 17 places; exact decimals give the same text for the numbers that
-/// people use. Larger ones are refused.
+/// Servers add in 80-bit floats and print 17 places, so that from a few thousand on their last places are noise.
+/// Exact decimals give the same text without the noise. What is too large is refused.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Decimal(i128);
 

@@ -51,13 +51,14 @@ enum Expiry {
     Unsaid,
     Keep,
     Persist,
-    In { amount: i64, unit_ms: i64, absolute: bool },
+    In { amount: Option<i64>, unit_ms: i64, absolute: bool },
 }
 
 impl Expiry {
     /// Milliseconds since 1970. `name` is the command that complains.
     fn at(self, name: &str, now_ms: u64) -> Result<Option<u64>, Fault> {
         let Self::In { amount, unit_ms, absolute } = self else { return Ok(None) };
+        let amount = amount.ok_or(NOT_INT)?;
         let when = if amount > 0 { deadline_of(amount, unit_ms, absolute, now_ms) } else { None };
         when.map(Some).ok_or_else(|| Fault::new(format!("ERR invalid expire time in '{name}' command")))
     }
@@ -78,7 +79,7 @@ fn timed(call: &Call<'_>, at: usize) -> Result<Option<Expiry>, Fault> {
     };
     let text = call.args.get(at + 1).ok_or(SYNTAX)?;
     // A server finds out what is not a number only after the other options: the syntax comes first.
-    Ok(Some(Expiry::In { amount: int(text).unwrap_or(i64::MIN), unit_ms, absolute }))
+    Ok(Some(Expiry::In { amount: int(text), unit_ms, absolute }))
 }
 
 /// The options of `SET`.
@@ -109,16 +110,7 @@ fn setting(call: &Call<'_>) -> Result<Setting, Fault> {
         }
         at += 1;
     }
-    number_given(setting.expiry)?;
     Ok(setting)
-}
-
-/// Complains about an amount that was no number, now that the syntax is known to be right.
-fn number_given(expiry: Expiry) -> Result<(), Fault> {
-    match expiry {
-        Expiry::In { amount: i64::MIN, .. } => Err(NOT_INT),
-        _ => Ok(()),
-    }
 }
 
 fn set(call: &mut Call<'_>) -> Answer {
@@ -144,7 +136,7 @@ fn setnx(call: &mut Call<'_>) -> Answer {
 }
 
 fn set_with_time(call: &mut Call<'_>, name: &str, unit_ms: i64) -> Answer {
-    let expiry = Expiry::In { amount: call.int(2)?, unit_ms, absolute: false };
+    let expiry = Expiry::In { amount: Some(call.int(2)?), unit_ms, absolute: false };
     let expires_ms = expiry.at(name, call.now_ms)?;
     put(call, call.arg(3), expires_ms);
     Ok(OK)
@@ -181,7 +173,6 @@ fn getex(call: &mut Call<'_>) -> Answer {
     if value == Reply::Null {
         return Ok(value);
     }
-    number_given(expiry)?;
     let expires_ms = expiry.at("getex", call.now_ms)?;
     if expiry != Expiry::Unsaid {
         call.db.set_expiry(call.key(), expires_ms);
