@@ -126,7 +126,7 @@ fn routed() -> impl Iterator<Item = &'static command::Spec> {
     all.filter(|spec| matches!(spec.plan, Plan::ByKey | Plan::Split(_) | Plan::AnyNode | Plan::Primaries(_)))
 }
 
-/// Rows that act on all nodes at once, and so would disturb the tests beside this one; others look after them.
+/// Rows that concern all keys at once, and so would disturb the tests beside this one; `split` looks after them.
 const ELSEWHERE: [&str; 4] = ["dbsize", "flushall", "flushdb", "keys"];
 
 #[test]
