@@ -258,9 +258,10 @@ fn empty_requests_are_nothing() {
 #[test]
 fn quotes_are_read_as_redis_reads_them() {
     assert_eq!(words(b"a\"b c\" d\r\n"), ["ab cd"]);
-    assert_eq!(words(br#"SET k "\x00\xfF\q\"" '\n\'"'"#.iter().chain(b"\r\n").copied().collect::<Vec<_>>().as_slice()), [
-        r#"SETk\x00\xffq\"\\n\'\""#
-    ]);
+    assert_eq!(
+        words(br#"SET k "\x00\xfF\q\"" '\n\'"'"#.iter().chain(b"\r\n").copied().collect::<Vec<_>>().as_slice()),
+        [r#"SETk\x00\xffq\"\\n\'\""#]
+    );
     for open in ["SET k \"a", "SET k 'a", "SET k \"a\"b", "SET k 'a'b", "SET k \"a\\\"", "SET k \"\\"] {
         assert_eq!(refused(format!("{open}\r\n").as_bytes(), &LIMITS), "unbalanced quotes in request");
     }
