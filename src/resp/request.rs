@@ -235,10 +235,7 @@ impl Decoder {
         let (count, next) = match length(bytes, 1) {
             Number::Is(count, next) => (count, next),
             Number::More => return Ok(Some(Step::More)),
-            Number::Bad => {
-                let Some(next) = negative(bytes) else { return Err(ProtocolError::MultibulkLength) };
-                return Ok(Some(Step::Empty { used: next }));
-            }
+            Number::Bad => return negative(bytes).map(Some),
         };
         if count == 0 {
             return Ok(Some(Step::Empty { used: next }));
@@ -409,11 +406,13 @@ fn length(bytes: &[u8], at: usize) -> Number {
     }
 }
 
-/// `*-n`, which Redis reads as nothing: where the next byte stands.
-fn negative(bytes: &[u8]) -> Option<usize> {
-    match (bytes.get(1)?, length(bytes, 2)) {
-        (b'-', Number::Is(value, next)) if value > 0 => Some(next),
-        _ => None,
+/// `*-n`, which Redis reads as nothing.
+#[cold]
+fn negative(bytes: &[u8]) -> Result<Step, ProtocolError> {
+    match (bytes.get(1), length(bytes, 2)) {
+        (Some(b'-'), Number::Is(value, next)) if value > 0 => Ok(Step::Empty { used: next }),
+        (Some(b'-'), Number::More) if bytes.get(2) != Some(&b'0') => Ok(Step::More),
+        _ => Err(ProtocolError::MultibulkLength),
     }
 }
 
