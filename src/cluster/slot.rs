@@ -58,7 +58,7 @@ fn find_open(key: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let (eights, rest) = key.as_chunks::<8>();
     let holds = |eight: &[u8; 8]| {
-        let differs = u64::from_le_bytes(*eight) ^ (ONES * b'{' as u64);
+        let differs = u64::from_le_bytes(*eight) ^ (ONES * u64::from(b'{'));
         differs.wrapping_sub(ONES) & !differs & (ONES << 7) != 0
     };
     if !eights.iter().any(holds) && !rest.contains(&b'{') {

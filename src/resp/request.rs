@@ -5,7 +5,7 @@
 //! where two parsers disagree, requests get smuggled. A multibulk frame that passes is canonical, so its bytes
 //! go to a node as they are; an inline one is written anew. What a request means is left to `command`.
 
-use super::encode;
+use super::{encode, inline};
 
 /// Where an argument stands, relative to the start of its frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,7 +160,7 @@ pub enum ProtocolError {
     /// A quote that is not closed, or not followed by a space.
     #[error("unbalanced quotes in request")]
     Quotes,
-    /// The first byte belongs to another protocol (TLS, PostgreSQL).
+    /// The first byte belongs to another protocol (TLS, `PostgreSQL`).
     #[error("not a RESP request")]
     NotResp,
 }
@@ -202,10 +202,11 @@ impl Decoder {
             args.spans.clear();
             match bytes.first() {
                 None => return Ok(Step::More),
-                Some(b'*') => match self.header(bytes, limits)? {
-                    Some(step) => return Ok(step),
-                    None => {}
-                },
+                Some(b'*') => {
+                    if let Some(step) = self.header(bytes, limits)? {
+                        return Ok(step);
+                    }
+                }
                 Some(_) => return self.inline(bytes, args, limits),
             }
         } else {
@@ -234,18 +235,16 @@ impl Decoder {
         let (count, next) = match length(bytes, 1) {
             Number::Is(count, next) => (count, next),
             Number::More => return Ok(Some(Step::More)),
-            Number::Bad => {
-                let Some(next) = negative(bytes) else { return Err(ProtocolError::MultibulkLength) };
-                return Ok(Some(Step::Empty { used: next }));
-            }
+            Number::Bad => return negative(bytes).map(Some),
         };
         if count == 0 {
             return Ok(Some(Step::Empty { used: next }));
         }
         if count > limits.args {
-            return Err(match limits.unauthenticated {
-                true => ProtocolError::UnauthenticatedMultibulk,
-                false => ProtocolError::MultibulkLength,
+            return Err(if limits.unauthenticated {
+                ProtocolError::UnauthenticatedMultibulk
+            } else {
+                ProtocolError::MultibulkLength
             });
         }
         self.left = count;
@@ -314,7 +313,7 @@ impl Decoder {
             return Err(ProtocolError::InlineSize);
         }
         let line = bytes.get(..end).unwrap_or_default();
-        let words = split_line(line.strip_suffix(b"\r").unwrap_or(line)).ok_or(ProtocolError::Quotes)?;
+        let words = inline::split(line.strip_suffix(b"\r").unwrap_or(line)).ok_or(ProtocolError::Quotes)?;
         if words.is_empty() {
             return Ok(Step::Empty { used: end + 1 });
         }
@@ -407,11 +406,13 @@ fn length(bytes: &[u8], at: usize) -> Number {
     }
 }
 
-/// `*-n`, which Redis reads as nothing: where the next byte stands.
-fn negative(bytes: &[u8]) -> Option<usize> {
-    match (bytes.get(1)?, length(bytes, 2)) {
-        (b'-', Number::Is(value, next)) if value > 0 => Some(next),
-        _ => None,
+/// `*-n`, which Redis reads as nothing.
+#[cold]
+fn negative(bytes: &[u8]) -> Result<Step, ProtocolError> {
+    match (bytes.get(1), length(bytes, 2)) {
+        (Some(b'-'), Number::Is(value, next)) if value > 0 => Ok(Step::Empty { used: next }),
+        (Some(b'-'), Number::More) if bytes.get(2) != Some(&b'0') => Ok(Step::More),
+        _ => Err(ProtocolError::MultibulkLength),
     }
 }
 
@@ -428,90 +429,6 @@ fn bulk_header(bytes: &[u8], at: usize, limits: &Limits) -> Result<Option<(usize
         Number::More => Ok(None),
         Number::Is(..) | Number::Bad => Err(ProtocolError::BulkLength),
     }
-}
-
-/// Splits a line at white space; `"…"` with escapes, `'…'` with `\'` only. `None` for unbalanced quotes.
-fn split_line(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words = Vec::new();
-    let mut at = 0;
-    loop {
-        while line.get(at).is_some_and(|&b| is_space(b)) {
-            at += 1;
-        }
-        if at >= line.len() {
-            return Some(words);
-        }
-        let mut word = Vec::new();
-        at = read_word(line, at, &mut word)?;
-        words.push(word);
-    }
-}
-
-/// Reads one word that begins at `at`; gives where it ends.
-fn read_word(line: &[u8], mut at: usize, word: &mut Vec<u8>) -> Option<usize> {
-    loop {
-        match line.get(at) {
-            None => return Some(at),
-            Some(&b) if is_space(b) => return Some(at),
-            Some(&quote @ (b'"' | b'\'')) => {
-                at = read_quoted(line, at + 1, quote, word)?;
-                // A closing quote ends the word: only white space may follow.
-                return line.get(at).is_none_or(|&b| is_space(b)).then_some(at);
-            }
-            Some(&b) => {
-                word.push(b);
-                at += 1;
-            }
-        }
-    }
-}
-
-/// Reads up to the closing `quote`; gives where the byte behind it stands.
-fn read_quoted(line: &[u8], mut at: usize, quote: u8, word: &mut Vec<u8>) -> Option<usize> {
-    loop {
-        let byte = *line.get(at)?;
-        if byte == quote {
-            return Some(at + 1);
-        }
-        if byte == b'\\' && quote == b'"' {
-            at = read_escape(line, at + 1, word)?;
-        } else if byte == b'\\' && line.get(at + 1) == Some(&b'\'') {
-            word.push(b'\'');
-            at += 2;
-        } else {
-            word.push(byte);
-            at += 1;
-        }
-    }
-}
-
-/// One escape of a double-quoted word, behind its backslash.
-fn read_escape(line: &[u8], at: usize, word: &mut Vec<u8>) -> Option<usize> {
-    let byte = *line.get(at)?;
-    if byte == b'x'
-        && let (Some(high), Some(low)) = (hex(line.get(at + 1)), hex(line.get(at + 2)))
-    {
-        word.push(high * 16 + low);
-        return Some(at + 3);
-    }
-    word.push(match byte {
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'b' => 8,
-        b'a' => 7,
-        other => other,
-    });
-    Some(at + 1)
-}
-
-fn hex(byte: Option<&u8>) -> Option<u8> {
-    char::from(*byte?).to_digit(16).map(|d| d as u8)
-}
-
-/// What C's `isspace` calls white space.
-const fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | 9..=13)
 }
 
 #[cfg(test)]
