@@ -41,6 +41,11 @@ impl Retries {
         self.waiting.extract_if(.., |delayed| delayed.due <= now).collect()
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// When the next one is due.
     pub(super) fn next(&self) -> Option<Millis> {
         self.waiting.iter().map(|delayed| delayed.due).min()

@@ -201,6 +201,11 @@ impl Worker {
         self.resume_clients();
         self.room.backend.flush(&mut self.room.replies);
         self.write_clients();
+        debug_assert_eq!(
+            self.room.replies.tickets_out(),
+            self.room.backend.tickets(),
+            "every ticket that is out must be with the backend"
+        );
         self.arm();
         self.publish();
         if self.is_drained() { Poll::Ready(()) } else { Poll::Pending }
