@@ -234,6 +234,7 @@ impl Replies {
     }
 
     /// Turns a ticket into one for each part of a merge, in order.
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed in: nobody may use it again")]
     pub fn split(&mut self, whole: Ticket, gather: Gather, parts: u32) -> impl Iterator<Item = Ticket> {
         let gather = self.gathers.insert(gather) as u32;
         self.open += u64::from(parts) - 1;
@@ -276,6 +277,7 @@ impl Replies {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed in: nobody may use it again")]
     fn deliver_part(&mut self, ticket: Ticket, reply: &[u8]) {
         let Some(Part { gather: id, number }) = self.parts.try_remove(ticket.part as usize) else { return };
         if let Some(queue) = self.queues.get_mut(ticket.client as usize)

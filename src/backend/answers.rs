@@ -46,6 +46,7 @@ impl Backend {
                 None => return Ok(()),
             };
         }
+        pipeline.compact();
         if self.refused && pipeline.queued() < self.options.node_queue_bytes {
             self.refused = false;
             self.drained = true;

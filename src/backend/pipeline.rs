@@ -219,10 +219,12 @@ impl Pipeline {
         let expect = self.fifo.pop_front()?;
         self.answered += expect.len();
         self.popped += 1;
-        if self.answered > self.sent {
-            // A reply to what was not sent: the node answers more than it was asked.
-            return None;
-        }
+        // A reply to what was not sent: the node answers more than it was asked.
+        if self.answered > self.sent { None } else { Some(expect) }
+    }
+
+    /// Gives back the room of what was answered; to be called once a read.
+    pub(super) fn compact(&mut self) {
         if self.answered == self.outbox.len() {
             self.answered = 0;
             self.sent = 0;
@@ -235,7 +237,6 @@ impl Pipeline {
             self.sent -= self.answered;
             self.answered = 0;
         }
-        Some(expect)
     }
 
     /// The frame that the reply at hand answers, which [`pop`](Self::pop) is about to take; without its ASKING.

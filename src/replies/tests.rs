@@ -1,3 +1,5 @@
+//! What each client is owed, in which order, and what is left when it goes.
+
 use super::*;
 use crate::command::Merge;
 use crate::resp::Proto;

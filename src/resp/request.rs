@@ -5,7 +5,7 @@
 //! where two parsers disagree, requests get smuggled. A multibulk frame that passes is canonical, so its bytes
 //! go to a node as they are; an inline one is written anew. What a request means is left to `command`.
 
-use super::encode;
+use super::{encode, inline};
 
 /// Where an argument stands, relative to the start of its frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,7 +160,7 @@ pub enum ProtocolError {
     /// A quote that is not closed, or not followed by a space.
     #[error("unbalanced quotes in request")]
     Quotes,
-    /// The first byte belongs to another protocol (TLS, PostgreSQL).
+    /// The first byte belongs to another protocol (TLS, `PostgreSQL`).
     #[error("not a RESP request")]
     NotResp,
 }
@@ -202,10 +202,11 @@ impl Decoder {
             args.spans.clear();
             match bytes.first() {
                 None => return Ok(Step::More),
-                Some(b'*') => match self.header(bytes, limits)? {
-                    Some(step) => return Ok(step),
-                    None => {}
-                },
+                Some(b'*') => {
+                    if let Some(step) = self.header(bytes, limits)? {
+                        return Ok(step);
+                    }
+                }
                 Some(_) => return self.inline(bytes, args, limits),
             }
         } else {
@@ -240,9 +241,10 @@ impl Decoder {
             return Ok(Some(Step::Empty { used: next }));
         }
         if count > limits.args {
-            return Err(match limits.unauthenticated {
-                true => ProtocolError::UnauthenticatedMultibulk,
-                false => ProtocolError::MultibulkLength,
+            return Err(if limits.unauthenticated {
+                ProtocolError::UnauthenticatedMultibulk
+            } else {
+                ProtocolError::MultibulkLength
             });
         }
         self.left = count;
@@ -311,7 +313,7 @@ impl Decoder {
             return Err(ProtocolError::InlineSize);
         }
         let line = bytes.get(..end).unwrap_or_default();
-        let words = split_line(line.strip_suffix(b"\r").unwrap_or(line)).ok_or(ProtocolError::Quotes)?;
+        let words = inline::split(line.strip_suffix(b"\r").unwrap_or(line)).ok_or(ProtocolError::Quotes)?;
         if words.is_empty() {
             return Ok(Step::Empty { used: end + 1 });
         }
@@ -334,40 +336,41 @@ impl Decoder {
 /// leaves it to the careful reading, which finds out what is unusual.
 #[inline]
 fn quick(bytes: &[u8], args: &mut Args, limits: &Limits) -> Option<usize> {
-    if *bytes.first()? != b'*' {
-        return None;
-    }
-    let (count, mut at) = small(bytes.get(1..)?)?;
-    at += 1;
+    let (count, header) = small(bytes, b'*')?;
     if count == 0 || count > limits.args {
         return None;
     }
-    args.spans.clear();
-    for _ in 0..count {
+    if args.spans.len() != count {
+        args.spans.resize(count, Span::default());
+    }
+    let mut at = header;
+    for span in &mut args.spans {
         let rest = bytes.get(at..)?;
-        let (&dollar, digits) = rest.split_first()?;
-        let (len, header) = small(digits)?;
-        let start = 1 + header;
-        let end = start + len;
-        if dollar != b'$' || rest.get(end..end + 2)? != b"\r\n" {
+        let (len, header) = small(rest, b'$')?;
+        let (_, end) = rest.get(header..)?.split_at_checked(len)?;
+        if *end.first_chunk()? != *b"\r\n" {
             return None;
         }
-        args.spans.push(Span { start: (at + start) as u32, len: len as u32 });
-        at += end + 2;
+        *span = Span { start: (at + header) as u32, len: len as u32 };
+        at += header + len + 2;
     }
     Some(at)
 }
 
-/// A number of one or two digits with its CRLF, and how many bytes both take.
+/// `kind` and a number of one or two digits with its CRLF: the number, and how many bytes all of it takes.
 #[inline]
-fn small(bytes: &[u8]) -> Option<(usize, usize)> {
-    match bytes.first_chunk()? {
-        [ones @ b'0'..=b'9', b'\r', b'\n', _] => Some((usize::from(ones - b'0'), 3)),
-        [tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
-            Some((usize::from(tens - b'0') * 10 + usize::from(ones - b'0'), 4))
-        }
-        _ => None,
+fn small(bytes: &[u8], kind: u8) -> Option<(usize, usize)> {
+    let &[first, tens, ones, cr, lf] = bytes.first_chunk()?;
+    if first != kind {
+        return None;
     }
+    let value = usize::from(tens.wrapping_sub(b'0'));
+    if [ones, cr] == *b"\r\n" {
+        return (value < 10).then_some((value, 4));
+    }
+    let second = usize::from(ones.wrapping_sub(b'0'));
+    let is_canonical = value.wrapping_sub(1) < 9 && second < 10 && [cr, lf] == *b"\r\n";
+    is_canonical.then_some((value * 10 + second, 5))
 }
 
 /// A decimal number that ends with CRLF.
@@ -426,90 +429,6 @@ fn bulk_header(bytes: &[u8], at: usize, limits: &Limits) -> Result<Option<(usize
         Number::More => Ok(None),
         Number::Is(..) | Number::Bad => Err(ProtocolError::BulkLength),
     }
-}
-
-/// Splits a line at white space; `"…"` with escapes, `'…'` with `\'` only. `None` for unbalanced quotes.
-fn split_line(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words = Vec::new();
-    let mut at = 0;
-    loop {
-        while line.get(at).is_some_and(|&b| is_space(b)) {
-            at += 1;
-        }
-        if at >= line.len() {
-            return Some(words);
-        }
-        let mut word = Vec::new();
-        at = read_word(line, at, &mut word)?;
-        words.push(word);
-    }
-}
-
-/// Reads one word that begins at `at`; gives where it ends.
-fn read_word(line: &[u8], mut at: usize, word: &mut Vec<u8>) -> Option<usize> {
-    loop {
-        match line.get(at) {
-            None => return Some(at),
-            Some(&b) if is_space(b) => return Some(at),
-            Some(&quote @ (b'"' | b'\'')) => {
-                at = read_quoted(line, at + 1, quote, word)?;
-                // A closing quote ends the word: only white space may follow.
-                return line.get(at).is_none_or(|&b| is_space(b)).then_some(at);
-            }
-            Some(&b) => {
-                word.push(b);
-                at += 1;
-            }
-        }
-    }
-}
-
-/// Reads up to the closing `quote`; gives where the byte behind it stands.
-fn read_quoted(line: &[u8], mut at: usize, quote: u8, word: &mut Vec<u8>) -> Option<usize> {
-    loop {
-        let byte = *line.get(at)?;
-        if byte == quote {
-            return Some(at + 1);
-        }
-        if byte == b'\\' && quote == b'"' {
-            at = read_escape(line, at + 1, word)?;
-        } else if byte == b'\\' && line.get(at + 1) == Some(&b'\'') {
-            word.push(b'\'');
-            at += 2;
-        } else {
-            word.push(byte);
-            at += 1;
-        }
-    }
-}
-
-/// One escape of a double-quoted word, behind its backslash.
-fn read_escape(line: &[u8], at: usize, word: &mut Vec<u8>) -> Option<usize> {
-    let byte = *line.get(at)?;
-    if byte == b'x'
-        && let (Some(high), Some(low)) = (hex(line.get(at + 1)), hex(line.get(at + 2)))
-    {
-        word.push(high * 16 + low);
-        return Some(at + 3);
-    }
-    word.push(match byte {
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'b' => 8,
-        b'a' => 7,
-        other => other,
-    });
-    Some(at + 1)
-}
-
-fn hex(byte: Option<&u8>) -> Option<u8> {
-    char::from(*byte?).to_digit(16).map(|d| d as u8)
-}
-
-/// What C's `isspace` calls white space.
-const fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | 9..=13)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Hashes.
+//! The commands of hashes: fields and their values, counters among them.
 
 use super::super::command::{Answer, Call, Command, Fault, Keys, OK, OVERFLOW, read, write};
 use super::super::number::int;

@@ -1,4 +1,4 @@
-//! Lists.
+//! The commands of lists: both ends, ranges and lengths. Blocking ones are not here.
 
 use super::super::command::{Answer, Call, Command, Fault, Keys, read, write};
 use super::super::reply::Reply;
