@@ -264,6 +264,11 @@ impl Pipeline {
         Ok(true)
     }
 
+    /// Whether anything was sent that is not answered.
+    pub(super) const fn awaits_reply(&self) -> bool {
+        self.answered < self.sent
+    }
+
     /// Bytes that wait to be sent or answered.
     #[inline]
     pub(super) const fn queued(&self) -> usize {
