@@ -54,6 +54,10 @@ impl Backend {
         if at == bytes.len() {
             return Ok(());
         }
+        if !pipeline.awaits_reply() {
+            // The rest of it would be taken for the beginning of the next reply.
+            return Err(Broken::Unasked);
+        }
         if kept.is_empty() {
             pipeline.inbox.extend_from_slice(fresh.get(at..).unwrap_or_default());
         } else {

@@ -208,7 +208,9 @@ impl Pipeline {
     #[inline]
     pub(super) fn skip_asking(&mut self) -> bool {
         match self.fifo.front_mut() {
-            Some(Expect::Deliver(pending)) if pending.traits.is_asking() => {
+            Some(Expect::Deliver(pending))
+                if pending.traits.is_asking() && self.answered + ASKING.len() <= self.sent =>
+            {
                 pending.traits = pending.traits.plain();
                 true
             }
@@ -219,11 +221,14 @@ impl Pipeline {
     /// Takes the record that the reply at hand answers; `None` means that nobody asked.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Expect> {
-        let expect = self.fifo.pop_front()?;
-        self.answered += expect.len();
+        let answered = self.answered + self.fifo.front()?.len();
+        if answered > self.sent {
+            // A reply to what was not sent: the node answers more than it was asked. The record stays.
+            return None;
+        }
+        self.answered = answered;
         self.popped += 1;
-        // A reply to what was not sent: the node answers more than it was asked.
-        if self.answered > self.sent { None } else { Some(expect) }
+        self.fifo.pop_front()
     }
 
     /// Gives back the room of what was answered; to be called once a read.
@@ -260,6 +265,11 @@ impl Pipeline {
         }
         assert_eq!(self.pushed - self.popped, self.fifo.len() as u64, "sent minus received must be what is in flight");
         Ok(true)
+    }
+
+    /// Whether anything was sent that is not answered.
+    pub(super) const fn awaits_reply(&self) -> bool {
+        self.answered < self.sent
     }
 
     /// Bytes that wait to be sent or answered.

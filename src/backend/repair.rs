@@ -71,7 +71,7 @@ impl Backend {
         if !request.may_have_run {
             return self.send_again(proto, request);
         }
-        if request.pending.traits.is_read() {
+        if request.pending.traits.is_read() && request.pending.hops < self.options.max_redirects {
             if let Some(request) = self.hop(request, replies) {
                 self.send_again(proto, request);
             }
