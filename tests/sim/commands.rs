@@ -35,7 +35,8 @@ fn command(random: &mut Random, model: &mut Model, n: u64) -> (Vec<String>, Stri
             (words("MGET", &some), format!(r"*{}\r\n{values}", some.len()))
         }
         3 => {
-            let pairs: Vec<String> = some.iter().enumerate().flat_map(|(i, k)| [k.clone(), format!("m{n}.{i}")]).collect();
+            let pairs: Vec<String> =
+                some.iter().enumerate().flat_map(|(i, k)| [k.clone(), format!("m{n}.{i}")]).collect();
             model.extend(pairs.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())));
             (words("MSET", &pairs), r"+OK\r\n".to_owned())
         }
@@ -103,15 +104,20 @@ fn old_servers_and_all_kinds_of_endpoints_are_understood() {
         for endpoint in [Endpoint::Ip, Endpoint::Hostname, Endpoint::Question, Endpoint::Empty] {
             for cluster_shards_supported in [true, false] {
                 let options = Options { endpoint, cluster_shards_supported, ..Options::default() };
-                proxied_with(seed, options, |_| {}, async |mut world: World| {
-                    let [from, to, _] = world.cluster.primaries()[..] else { panic!("three primaries") };
-                    let key = world.key_of(from, 0);
-                    let mut client = world.client().await;
-                    converse(&mut client, &mut world.random, &mut Model::new(), 50).await;
-                    world.cluster.move_slot(slotway::demo::embedded::slot(key.as_bytes()), to);
-                    assert_eq!(client.say(&format!("SET {key} here")).await, r"+OK\r\n", "{endpoint:?}");
-                    assert_eq!(client.say(&format!("GET {key}")).await, bulk("here"));
-                });
+                proxied_with(
+                    seed,
+                    options,
+                    |_| {},
+                    async |mut world: World| {
+                        let [from, to, _] = world.cluster.primaries()[..] else { panic!("three primaries") };
+                        let key = world.key_of(from, 0);
+                        let mut client = world.client().await;
+                        converse(&mut client, &mut world.random, &mut Model::new(), 50).await;
+                        world.cluster.move_slot(slotway::demo::embedded::slot(key.as_bytes()), to);
+                        assert_eq!(client.say(&format!("SET {key} here")).await, r"+OK\r\n", "{endpoint:?}");
+                        assert_eq!(client.say(&format!("GET {key}")).await, bulk("here"));
+                    },
+                );
             }
         }
     }
@@ -139,10 +145,15 @@ fn nodes_with_a_password_are_shown_it() {
 fn a_wrong_password_for_the_nodes_is_never_shown_as_the_clients() {
     let auth = Auth { user: None, password: "secret".to_owned() };
     let options = Options { auth: Some(auth), ..Options::default() };
-    proxied_with(1, options, |_| {}, async |world: World| {
-        let reply = world.client().await.say("GET k").await;
-        assert!(reply.starts_with("-CLUSTERDOWN") || reply.starts_with("-PROXYUNSENT"), "{reply}");
-    });
+    proxied_with(
+        1,
+        options,
+        |_| {},
+        async |world: World| {
+            let reply = world.client().await.say("GET k").await;
+            assert!(reply.starts_with("-CLUSTERDOWN") || reply.starts_with("-PROXYUNSENT"), "{reply}");
+        },
+    );
 }
 
 #[test]
@@ -156,7 +167,9 @@ fn resp3_begins_in_the_middle_of_a_pipeline() {
             for _ in 0..3 {
                 for proto in [3, 2] {
                     let (null, old) = if proto == 3 { ("_", "$-1") } else { ("$-1", "_") };
-                    for words in [&format!("GET {}", keys[0]), &format!("HELLO {proto}"), &format!("MGET {all}"), "PING"] {
+                    for words in
+                        [&format!("GET {}", keys[0]), &format!("HELLO {proto}"), &format!("MGET {all}"), "PING"]
+                    {
                         client.tell(words).await;
                     }
                     assert_eq!(client.hear().await, format!(r"{old}\r\n"));

@@ -58,11 +58,7 @@ impl Shutdown {
 }
 
 /// Runs a scenario that shuts the proxy down.
-pub(crate) fn drained(
-    seed: u64,
-    change: impl FnOnce(&mut Config),
-    scenario: impl AsyncFnOnce(World, Shutdown),
-) {
+pub(crate) fn drained(seed: u64, change: impl FnOnce(&mut Config), scenario: impl AsyncFnOnce(World, Shutdown)) {
     let (sender, receiver) = oneshot::channel();
     let shutdown = Shutdown(Rc::new(RefCell::new(Some(sender))));
     // A sender that is dropped is no signal.
