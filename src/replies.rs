@@ -42,10 +42,16 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Whether both are places in the queue of one client.
+    /// Tells apart the clients that there ever were.
     #[must_use]
-    pub const fn same_client(&self, other: &Self) -> bool {
-        self.client == other.client && self.generation == other.generation
+    pub const fn client_key(&self) -> u64 {
+        (self.generation as u64) << 32 | self.client as u64
+    }
+
+    /// Whether its place is in front of that of `other`, in the queue of the same client.
+    #[must_use]
+    pub const fn comes_before(&self, other: &Self) -> bool {
+        (self.sequence.wrapping_sub(other.sequence) as i32) < 0
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::pipeline::{Expect, Pending, Pipeline, Taken};
 use super::redirect::{self, Target, Verdict};
+use super::retry::Retries;
 use super::{Backend, PipelineId};
 use crate::cluster::Hint;
 use crate::net::Addr;
@@ -38,7 +39,7 @@ impl Backend {
             &kept
         };
         let mut at = 0;
-        while let Some(end) = deliver(pipeline, bytes, &mut at, replies)? {
+        while let Some(end) = deliver(pipeline, bytes, &mut at, &mut self.retries, replies)? {
             self.special(pipe, bytes.get(at..end).unwrap_or_default(), replies)?;
             at = end;
             pipeline = match self.pipelines.get_mut(pipe as usize) {
@@ -85,28 +86,33 @@ impl Backend {
             Some(Expect::Deliver(pending)) => pending,
             other => return Err(unusable(other.as_ref())),
         };
-        let Some(answering) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
+        let Some(from) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
         let request = Taken { pending, frame, may_have_run: false };
+        let answer = Answer { pipe, proto, from, reply };
         match verdict {
-            Verdict::Pass => replies.deliver(request.pending.ticket, reply),
-            Verdict::Moved(target) => self.moved(proto, &target, &answering, request, replies),
-            Verdict::Ask(target) => self.asked(proto, &target, &answering, request, replies),
-            Verdict::Later => self.later(Hint::Unowned, proto, request, reply, replies),
-            Verdict::Stale => self.later(Hint::Stale, proto, request, reply, replies),
+            Verdict::Pass => {
+                self.retries.overtaken_by(&request.pending, replies);
+                replies.deliver(request.pending.ticket, reply);
+            }
+            Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
+            Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
+            Verdict::Later => self.later(Hint::Unowned, &answer, request, replies),
+            Verdict::Stale => self.later(Hint::Stale, &answer, request, replies),
             Verdict::Unauthenticated => {
-                self.put_off(proto, request);
+                self.put_off(proto, request, None);
                 return Err(Broken::Unauthenticated);
             }
         }
         Ok(())
     }
 
-    fn moved(&mut self, proto: Proto, target: &Target, from: &Addr, request: Taken, replies: &mut Replies) {
+    fn moved(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.moved += 1;
         self.hint(Hint::Moved);
-        let Some(&node) = self.by_addr.get(&target.addr(from)) else {
+        let node = self.by_addr.get(&target.addr(&answer.from)).copied();
+        let Some(node) = node.filter(|_| !self.retries.blocks(&request.pending)) else {
             // A node must not be able to send the proxy anywhere: discovery decides who belongs to the cluster.
-            return self.put_off(proto, request);
+            return self.put_off(answer.proto, request, Some(answer));
         };
         let Some(request) = self.hop(request, replies) else { return };
         let slot = request.pending.slot;
@@ -114,18 +120,19 @@ impl Backend {
             self.view.set(slot, node);
         }
         let pending = Pending { epoch: self.view.epoch(), ..request.pending };
-        let pipe = self.pipe(node, proto);
+        let pipe = self.pipe(node, answer.proto);
         self.push(pipe, &request.frame, pending);
     }
 
-    fn asked(&mut self, proto: Proto, target: &Target, from: &Addr, request: Taken, replies: &mut Replies) {
+    fn asked(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.asked += 1;
-        let Some(&node) = self.by_addr.get(&target.addr(from)) else {
+        let node = self.by_addr.get(&target.addr(&answer.from)).copied();
+        let Some(node) = node.filter(|_| !self.retries.blocks(&request.pending)) else {
             self.hint(Hint::Moved);
-            return self.put_off(proto, request);
+            return self.put_off(answer.proto, request, Some(answer));
         };
         let Some(request) = self.hop(request, replies) else { return };
-        let pipe = self.pipe(node, proto);
+        let pipe = self.pipe(node, answer.proto);
         if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
             pipeline.push_asking(&request.frame, request.pending);
             if !pipeline.dirty {
@@ -149,17 +156,26 @@ impl Backend {
     }
 
     /// The node did not run the request but may do so later: again until the deadline, then its answer as it is.
-    fn later(&mut self, hint: Hint, proto: Proto, mut request: Taken, reply: &[u8], replies: &mut Replies) {
+    fn later(&mut self, hint: Hint, answer: &Answer<'_>, mut request: Taken, replies: &mut Replies) {
         self.hint(hint);
         // The way there may lead over redirects each time: keys of a slot on the move are first asked for at its
         // old owner. Only redirects in a row count.
         request.pending.hops = 0;
         if request.pending.age(self.now) + super::retry::LAST_MS >= self.timeout() {
-            replies.deliver(request.pending.ticket, reply);
+            replies.deliver(request.pending.ticket, answer.reply);
         } else {
-            self.put_off(proto, request);
+            self.put_off(answer.proto, request, Some(answer));
         }
     }
+}
+
+/// An error reply that is meant for the proxy.
+pub(super) struct Answer<'a> {
+    pub(super) pipe: PipelineId,
+    proto: Proto,
+    /// The node that answered.
+    from: Addr,
+    pub(super) reply: &'a [u8],
 }
 
 /// Delivers whole replies from `at` on, which moves with them, up to one that is perhaps not the client's: gives
@@ -169,6 +185,7 @@ fn deliver(
     pipeline: &mut Pipeline,
     bytes: &[u8],
     at: &mut usize,
+    retries: &mut Retries,
     replies: &mut Replies,
 ) -> Result<Option<usize>, Broken> {
     while let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) {
@@ -180,7 +197,12 @@ fn deliver(
         *at += len;
         if !pipeline.skip_asking() {
             match pipeline.pop() {
-                Some(Expect::Deliver(pending)) => replies.deliver(pending.ticket, reply),
+                Some(Expect::Deliver(pending)) => {
+                    if !retries.is_empty() {
+                        retries.overtaken_by(&pending, replies);
+                    }
+                    replies.deliver(pending.ticket, reply);
+                }
                 other => return Err(unusable(other.as_ref())),
             }
         }

@@ -277,8 +277,8 @@ impl Backend {
             self.wake_at = self.now + self.timeout();
         }
         match lane {
-            Lane::Pipe(pipe) => self.push(pipe, request.frame, pending),
-            Lane::New => self.send_first(request, pending),
+            Lane::Pipe(pipe) if self.retries.is_empty() => self.push(pipe, request.frame, pending),
+            _ => self.send_first(request, pending),
         }
     }
 
@@ -295,14 +295,15 @@ impl Backend {
         }
     }
 
-    /// Sends to a node that has no pipeline yet, or puts the request off while nobody owns its slot.
+    /// Sends to a node that has no pipeline yet, or puts the request off: while nobody owns its slot, and while
+    /// one that it must not overtake waits.
     #[cold]
     fn send_first(&mut self, request: Outgoing<'_>, pending: Pending) {
         let Outgoing { frame, slot, proto, .. } = request;
         match self.view.owner(slot) {
-            NOBODY => {
+            owner if owner == NOBODY || self.retries.blocks(&pending) => {
                 self.hint(Hint::Unowned);
-                self.put_off(proto, pipeline::Taken { pending, frame: frame.into(), may_have_run: false });
+                self.put_off(proto, pipeline::Taken { pending, frame: frame.into(), may_have_run: false }, None);
             }
             owner => {
                 let pipe = self.pipe(owner, proto);

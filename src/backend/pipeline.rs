@@ -267,6 +267,16 @@ impl Pipeline {
         Ok(true)
     }
 
+    /// How many requests were ever put in.
+    pub(super) const fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// How many replies were ever taken out.
+    pub(super) const fn popped(&self) -> u64 {
+        self.popped
+    }
+
     /// Whether anything was sent that is not answered.
     pub(super) const fn awaits_reply(&self) -> bool {
         self.answered < self.sent

@@ -5,7 +5,9 @@
 
 use std::fmt::Display;
 
+use super::answers::Answer;
 use super::pipeline::{Pending, State, Taken};
+use super::retry::{Delayed, Mark};
 use super::view::{NOBODY, NodeId};
 use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId};
 use crate::cluster::Hint;
@@ -88,7 +90,8 @@ impl Backend {
         let pending = Pending { len, traits, epoch: self.view.epoch(), ..request.pending };
         self.wake_by(self.now + self.timeout().saturating_sub(pending.age(self.now)));
         match self.view.owner(pending.slot) {
-            NOBODY => self.put_off(proto, Taken { pending, ..request }),
+            NOBODY => self.put_off(proto, Taken { pending, ..request }, None),
+            _ if self.retries.blocks(&pending) => self.put_off(proto, Taken { pending, ..request }, None),
             owner => {
                 let pipe = self.pipe(owner, proto);
                 self.push(pipe, &request.frame, pending);
@@ -96,9 +99,15 @@ impl Backend {
         }
     }
 
-    pub(super) fn put_off(&mut self, proto: Proto, request: Taken) {
+    /// Sends a request again a little later; `answer` is what its node said, if one was asked.
+    pub(super) fn put_off(&mut self, proto: Proto, request: Taken, answer: Option<&Answer<'_>>) {
         self.counts.put_off += 1;
-        let due = self.retries.put_off(self.now, proto, request);
+        let mark = answer.and_then(|answer| {
+            let (pipe, pipeline) = (answer.pipe, self.pipelines.get(answer.pipe as usize)?);
+            Some(Mark { pipe, generation: pipeline.generation, pushed: pipeline.pushed() })
+        });
+        let refusal = answer.map_or_else(Box::default, |answer| answer.reply.into());
+        let due = self.retries.put_off(self.now, Delayed { proto, request, refusal, mark });
         self.wake_by(due);
     }
 
@@ -108,11 +117,16 @@ impl Backend {
             return;
         }
         self.wake_at = NEVER;
-        for delayed in self.retries.due(self.now) {
+        let (now, timeout, pipelines) = (self.now, self.timeout(), &self.pipelines);
+        let is_passed = |mark: &Mark| {
+            let pipeline = pipelines.get(mark.pipe as usize).filter(|pipe| pipe.generation == mark.generation);
+            pipeline.is_none_or(|pipeline| pipeline.popped() >= mark.pushed)
+        };
+        let expired = |pending: &Pending| pending.age(now) >= timeout;
+        for delayed in self.retries.due(now, is_passed, expired) {
             if self.expired(&delayed.request.pending) {
                 self.counts.timed_out += 1;
-                let text = "CLUSTERDOWN not executed: no node could run the command within the request timeout";
-                replies.fail(delayed.request.pending.ticket, text);
+                delayed.give_up(replies);
             } else {
                 self.send_again(delayed.proto, delayed.request);
             }

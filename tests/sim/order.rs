@@ -136,14 +136,14 @@ fn one_key_keeps_its_order_while_the_cluster_is_down_and_up_again() {
         proxied(seed, async |world: World| {
             slow(&world);
             counts_up(world, 40, |world, round, of| {
-                let owner = world.cluster.primaries()[0];
-                match round % 4 {
-                    1 => world.cluster.unassign(of),
-                    2 => world.cluster.assign(of, owner),
-                    _ => {}
-                }
-                if round == 39 {
-                    world.cluster.assign(of, owner);
+                if round % 4 == 1 {
+                    let cluster = world.cluster.clone();
+                    let owner = cluster.primaries()[0];
+                    cluster.unassign(of);
+                    tokio::task::spawn_local(async move {
+                        pass(ms(round)).await;
+                        cluster.assign(of, owner);
+                    });
                 }
             })
             .await;
