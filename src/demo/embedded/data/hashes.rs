@@ -1,4 +1,4 @@
-//! Hashes.
+//! Commands on hashes: fields, their values, counters in fields.
 
 use super::super::command::{Answer, Call, Command, Fault, Keys, OK, OVERFLOW, read, write};
 use super::super::number::int;

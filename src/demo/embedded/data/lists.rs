@@ -1,4 +1,4 @@
-//! Lists.
+//! Commands on lists, without those that block.
 
 use super::super::command::{Answer, Call, Command, Fault, Keys, read, write};
 use super::super::reply::Reply;

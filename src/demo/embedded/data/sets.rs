@@ -1,4 +1,4 @@
-//! Sets.
+//! Commands on sets, members and their number.
 
 use super::super::command::{Answer, Call, Command, Fault, Keys, SYNTAX, read, write};
 use super::super::reply::Reply;

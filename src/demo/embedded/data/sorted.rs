@@ -1,4 +1,4 @@
-//! Sorted sets.
+//! Commands on sorted sets: scores, ranks, ranges.
 
 use super::super::command::{Answer, Call, Command, Fault, Keys, NOT_FLOAT, SYNTAX, read, write};
 use super::super::number::{score, score_text};
