@@ -123,7 +123,7 @@ impl Retries {
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.groups.values().map(|group| group.waiting.len()).sum()
     }
 
     /// When the next one is due.

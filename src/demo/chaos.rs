@@ -4,6 +4,7 @@
 //! Never two at once: servers of 7.0 forget at a failover which slots are on the move, and lose track of their keys
 //! whoever stands in front.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -26,6 +27,10 @@ const OTHER_SLOTS: usize = 4;
 /// So many keys of a slot move in one step, and how long it is to the next: slots stay half moved for a while.
 const KEYS_A_STEP: usize = 8;
 const STEP: Duration = Duration::from_millis(10);
+/// A node that was elected is left in peace for so long. Servers of 7.0 keep the votes of their last election for
+/// four times their node timeout, take them for those of the next, and are then not believed by the others: the
+/// cluster stands still for seconds.
+const REST: Duration = Duration::from_secs(10);
 /// How long the nodes may take to agree after a change.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -70,6 +75,7 @@ impl Chaos {
             elections: Arc::clone(elections),
             progress: Arc::clone(&progress),
             random: Random::new(1),
+            elected: HashMap::new(),
         };
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("chaos".to_owned()).spawn(move || work.run(&stopped))?;
@@ -109,6 +115,8 @@ struct Work {
     elections: Arc<Elections>,
     progress: Arc<Progress>,
     random: Random,
+    /// When each node was elected last, by its port.
+    elected: HashMap<u16, Instant>,
 }
 
 impl Work {
@@ -116,15 +124,12 @@ impl Work {
         let begun = Instant::now();
         let (mut next_planned, mut next_kill) = (begun + PLANNED.0, begun + KILLS.0);
         while !stop.load(Ordering::Relaxed) {
-            if Instant::now() >= next_kill {
-                self.kill()?;
+            if Instant::now() >= next_kill && self.kill()? {
                 next_kill += KILLS.1;
-            } else if Instant::now() >= next_planned {
-                self.fail_over()?;
+            } else if Instant::now() >= next_planned && self.fail_over()? {
                 next_planned = Instant::now() + PLANNED.1;
-            } else {
-                self.move_slots()?;
             }
+            self.move_slots()?;
         }
         self.progress.doing("coming to rest".to_owned());
         self.nodes.wait_settled(LIMIT)
@@ -180,46 +185,57 @@ impl Work {
         busy
     }
 
-    /// A replica takes over from its living primary.
-    fn fail_over(&mut self) -> Result<(), Error> {
+    /// A replica takes over from its living primary. False if none is fit to.
+    fn fail_over(&mut self) -> Result<bool, Error> {
         self.progress.doing("waiting for the replicas before a planned failover".to_owned());
         self.nodes.wait_settled(LIMIT)?;
         let seen = self.nodes.seen()?;
-        let (primary, _) = self.two_primaries(&seen)?;
-        let replica = seen.iter().find(|node| node.healthy && node.primary_id.as_ref() == Some(&primary.id));
-        let Some((replica, number)) = replica.and_then(|node| Some((node, self.nodes.number(node)?))) else {
-            return Err(Error::Absent(format!("the primary {} has no replica", primary.port)));
-        };
+        let Some((primary, replica)) = self.primary_and_heir(&seen) else { return Ok(false) };
+        let Some(number) = self.nodes.number(replica) else { return Err(gone(replica)) };
         self.progress.doing(format!("planned failover: {} takes over from {}", replica.port, primary.port));
         self.nodes.fail_over(number, LIMIT)?;
+        self.elected.insert(replica.port, Instant::now());
         self.progress.failovers.fetch_add(1, Ordering::Relaxed);
-        self.nodes.wait_settled(LIMIT)
+        self.nodes.wait_settled(LIMIT)?;
+        Ok(true)
     }
 
-    /// A primary dies; another one is elected; the dead one comes back as its replica.
-    fn kill(&mut self) -> Result<(), Error> {
+    /// A primary dies; its replica is elected; the dead one comes back as a replica. False if none is fit to.
+    fn kill(&mut self) -> Result<bool, Error> {
         self.progress.doing("waiting for the replicas before a kill".to_owned());
         self.nodes.wait_settled(LIMIT)?;
         let seen = self.nodes.seen()?;
-        let (primary, _) = self.two_primaries(&seen)?;
+        let Some((primary, replica)) = self.primary_and_heir(&seen) else { return Ok(false) };
         let Some(number) = self.nodes.number(primary) else { return Err(gone(primary)) };
         self.progress.doing(format!("ELECTION: {} was killed", primary.port));
         self.elections.begin();
         self.nodes.kill(number)?;
         self.nodes.wait_elected(number, LIMIT)?;
         let took = self.elections.end();
+        self.elected.insert(replica.port, Instant::now());
         self.progress.kills.fetch_add(1, Ordering::Relaxed);
         self.progress.doing(format!("elected after {took:.1?}; {} comes back as a replica", primary.port));
         self.nodes.restart(number)?;
-        self.nodes.wait_settled(LIMIT)
+        self.nodes.wait_settled(LIMIT)?;
+        Ok(true)
+    }
+
+    /// Some primary, and its replica, which was not elected lately.
+    fn primary_and_heir<'a>(&mut self, seen: &'a [Seen]) -> Option<(&'a Seen, &'a Seen)> {
+        let rested = |node: &&Seen| self.elected.get(&node.port).is_none_or(|when| when.elapsed() > REST);
+        let heirs = seen.iter().filter(rested).filter_map(|heir| {
+            let primary = seen.iter().find(|node| node.primary && heir.primary_id.as_ref() == Some(&node.id))?;
+            Some((primary, heir))
+        });
+        let pairs: Vec<_> = heirs.collect();
+        self.random.pick(&pairs).copied()
     }
 
     /// Two different primaries that own slots.
     fn two_primaries<'a>(&mut self, seen: &'a [Seen]) -> Result<(&'a Seen, &'a Seen), Error> {
-        let mut primaries: Vec<&Seen> =
-            seen.iter().filter(|node| node.primary && node.healthy && !node.slots.is_empty()).collect();
+        let mut primaries: Vec<&Seen> = seen.iter().filter(|node| node.primary && !node.slots.is_empty()).collect();
         if primaries.len() < 2 {
-            return Err(Error::Absent(format!("there are {} healthy primaries", primaries.len())));
+            return Err(Error::Absent(format!("{} primaries own slots", primaries.len())));
         }
         let mut draw = || primaries.swap_remove(self.random.below(primaries.len() as u64) as usize);
         Ok((draw(), draw()))
