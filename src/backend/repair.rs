@@ -158,12 +158,20 @@ impl Backend {
             replies.fail(request.pending.ticket, &text);
             self.drained |= std::mem::take(&mut self.refused);
         }
-        for pending in pipeline.expire(expired) {
+        let late = pipeline.expire(expired);
+        let is_late = !late.is_empty();
+        for pending in late {
             self.counts.timed_out += 1;
             let text =
                 format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
             replies.fail(pending.ticket, &text);
         }
+        if is_late {
+            // Its reply must reach nobody, and no reply behind it can be told from it: what is sent from now on
+            // needs another connection.
+            self.lose(pipe, &"the node did not answer in time", replies);
+        }
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         if let State::Down { retry_at } = pipeline.state
             && pipeline.in_flight() > 0
         {
