@@ -60,6 +60,8 @@ impl Backend {
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
         let requests = pipeline.take_all();
+        // Whoever found the connection full finds another one, or none.
+        self.drained |= std::mem::take(&mut self.refused);
         self.hint(Hint::Unreachable);
         for request in requests {
             self.after_loss(proto, request, &addr, replies);
@@ -203,6 +205,8 @@ impl Backend {
             .filter_map(|(index, _)| map.slots.iter().position(|&owner| owner == index))
             .map(|slot| slot as u16)
             .collect();
+        // A slot that found its node full may have another node now.
+        self.drained |= std::mem::take(&mut self.refused);
         self.reroute(replies);
     }
 
