@@ -60,6 +60,8 @@ impl Backend {
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
         let requests = pipeline.take_all();
+        // Whoever found the connection full finds another one, or none.
+        self.drained |= std::mem::take(&mut self.refused);
         self.hint(Hint::Unreachable);
         for request in requests {
             self.after_loss(proto, request, &addr, replies);
@@ -158,12 +160,20 @@ impl Backend {
             replies.fail(request.pending.ticket, &text);
             self.drained |= std::mem::take(&mut self.refused);
         }
-        for pending in pipeline.expire(expired) {
+        let late = pipeline.expire(expired);
+        let is_late = !late.is_empty();
+        for pending in late {
             self.counts.timed_out += 1;
             let text =
                 format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
             replies.fail(pending.ticket, &text);
         }
+        if is_late {
+            // Its reply must reach nobody, and no reply behind it can be told from it: what is sent from now on
+            // needs another connection.
+            self.lose(pipe, &"the node did not answer in time", replies);
+        }
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         if let State::Down { retry_at } = pipeline.state
             && pipeline.in_flight() > 0
         {
@@ -195,6 +205,8 @@ impl Backend {
             .filter_map(|(index, _)| map.slots.iter().position(|&owner| owner == index))
             .map(|slot| slot as u16)
             .collect();
+        // A slot that found its node full may have another node now.
+        self.drained |= std::mem::take(&mut self.refused);
         self.reroute(replies);
     }
 
