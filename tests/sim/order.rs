@@ -176,7 +176,7 @@ fn a_redirect_to_a_node_that_is_not_known_yet_is_not_overtaken() {
     for seed in seeds(10) {
         proxied_with(
             seed,
-            Options::default(),
+            slotway::demo::embedded::Options::default(),
             |_| {},
             async |world: World| {
                 slow(&world);
