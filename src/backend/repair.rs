@@ -60,8 +60,11 @@ impl Backend {
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
         let requests = pipeline.take_all();
-        // Whoever found the connection full finds another one, or none.
-        self.drained |= std::mem::take(&mut self.refused);
+        if std::mem::take(&mut self.refused) {
+            // Whoever found the connection full finds another one, or none: in this turn or in one more.
+            self.drained = true;
+            self.around.ready.push(self.around.dialed);
+        }
         self.hint(Hint::Unreachable);
         for request in requests {
             self.after_loss(proto, request, &addr, replies);
@@ -136,9 +139,8 @@ impl Backend {
         if let Some(next) = self.retries.next() {
             self.wake_by(next);
         }
-        let pipes: Vec<PipelineId> = self.pipelines.iter().map(|(id, _)| id as PipelineId).collect();
-        for pipe in pipes {
-            self.tick_pipeline(pipe, replies);
+        for pipe in 0..self.pipelines.capacity() {
+            self.tick_pipeline(pipe as PipelineId, replies);
         }
     }
 
@@ -148,30 +150,9 @@ impl Backend {
 
     fn tick_pipeline(&mut self, pipe: PipelineId, replies: &mut Replies) {
         let (now, timeout) = (self.now, self.timeout());
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
-        if pipeline.in_flight() == 0 {
-            return;
-        }
-        let expired = |pending: &Pending| pending.age(now) >= timeout;
-        let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
-        for request in pipeline.take_unsent(expired) {
-            self.counts.timed_out += 1;
-            let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
-            replies.fail(request.pending.ticket, &text);
-            self.drained |= std::mem::take(&mut self.refused);
-        }
-        let late = pipeline.expire(expired);
-        let is_late = !late.is_empty();
-        for pending in late {
-            self.counts.timed_out += 1;
-            let text =
-                format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
-            replies.fail(pending.ticket, &text);
-        }
-        if is_late {
-            // Its reply must reach nobody, and no reply behind it can be told from it: what is sent from now on
-            // needs another connection.
-            self.lose(pipe, &"the node did not answer in time", replies);
+        let oldest = self.pipelines.get(pipe as usize).and_then(|pipeline| pipeline.oldest_age(now));
+        if oldest.is_some_and(|age| age >= timeout) {
+            self.expire(pipe, replies);
         }
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         if let State::Down { retry_at } = pipeline.state
@@ -187,6 +168,32 @@ impl Backend {
         if let Some(age) = pipeline.oldest_age(now) {
             self.wake_by(now + timeout.saturating_sub(age).max(1));
         }
+    }
+
+    /// Answers what has waited for too long.
+    fn expire(&mut self, pipe: PipelineId, replies: &mut Replies) {
+        let (now, timeout) = (self.now, self.timeout());
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+        let expired = |pending: &Pending| pending.age(now) >= timeout;
+        let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
+        for request in pipeline.take_unsent(expired) {
+            self.counts.timed_out += 1;
+            let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
+            replies.fail(request.pending.ticket, &text);
+            self.drained |= std::mem::take(&mut self.refused);
+        }
+        let late = pipeline.expire(expired);
+        if late.is_empty() {
+            return;
+        }
+        for pending in late {
+            self.counts.timed_out += 1;
+            let text =
+                format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
+            replies.fail(pending.ticket, &text);
+        }
+        // The late reply must reach nobody, and what is sent behind it could only be lost with it.
+        self.lose(pipe, &"the node did not answer in time", replies);
     }
 
     /// Takes over a new map: routes by it from now on, and sends on what waits for nodes that lost their slots.
