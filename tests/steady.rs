@@ -131,7 +131,7 @@ impl Client {
         for (n, (requests, replies)) in batches.iter_mut().enumerate() {
             for i in 0..depth {
                 let key = format!("key-{:03}", usize::midpoint(n * depth, i));
-                if (n * depth + i) % 2 == 0 {
+                if (n * depth + i).is_multiple_of(2) {
                     requests.extend(format!("*3\r\n$3\r\nSET\r\n$7\r\n{key}\r\n$64\r\n{value}\r\n").bytes());
                     replies.extend(b"+OK\r\n");
                 } else {
