@@ -148,11 +148,13 @@ impl Cluster {
         }
     }
 
-    /// Makes the new owner known: first to itself, so that at no time nobody owns the slot, then to the old owner,
-    /// then to the other primaries.
+    /// Makes the new owner known: first to itself, so that at no time nobody owns the slot, then to the old owner.
+    ///
+    /// The others hear of it from the new owner at once. They are not told as well: servers of 7.0 that are told
+    /// what they would have heard go on to doubt the slot's owner, believe an old claim of another one later, and
+    /// lose the slot when that one becomes a replica.
     fn hand_over(&self, slot: &str, id: &str, from: usize, to: usize) -> Result<(), Error> {
-        let others = self.primaries()?.into_iter().filter(|node| ![from, to].contains(node));
-        for node in [to, from].into_iter().chain(others) {
+        for node in [to, from] {
             self.call(node, &["CLUSTER", "SETSLOT", slot, "NODE", id])?;
         }
         Ok(())
