@@ -184,7 +184,9 @@ impl Session {
     fn split(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, merge: Merge, room: &mut Room) -> Flow {
         let parts = std::mem::take(&mut room.parts);
         let blocked = parts.iter().find_map(|part| self.lane(client, part.slot, room).err());
-        if let (None, Some(whole)) = (blocked, room.replies.reserve(client, request.frame().len())) {
+        if blocked.is_none()
+            && let Some(whole) = room.replies.reserve(client, request.frame().len())
+        {
             let step = route::step(spec);
             let first = parts.iter().filter_map(|part| part.arguments().next()).min().unwrap_or(1);
             let mut order = Vec::new();
