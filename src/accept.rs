@@ -4,8 +4,10 @@
 //! the kernel spread them over one socket per worker leaves the busiest with twice the mean when clients are
 //! few (see `docs/decisions.md`).
 
+use std::future::Future as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -19,8 +21,23 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 /// How long a client that is refused may take to be told.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// Accepts on `listener` until the task is dropped.
-pub async fn accept(mut listener: Box<dyn Listener>, process: Arc<Process>, workers: Arc<[Arc<Mailbox>]>) {
+/// Accepts on all of `listeners` for as long as it is polled.
+pub async fn accept(listeners: Vec<Box<dyn Listener>>, process: Arc<Process>, workers: Arc<[Arc<Mailbox>]>) {
+    let mut accepting: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| Box::pin(accept_one(listener, Arc::clone(&process), Arc::clone(&workers))))
+        .collect();
+    std::future::poll_fn(|cx| {
+        for one in &mut accepting {
+            // It never ends: whoever polls it is woken by the next connection.
+            let _ = one.as_mut().poll(cx);
+        }
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+async fn accept_one(mut listener: Box<dyn Listener>, process: Arc<Process>, workers: Arc<[Arc<Mailbox>]>) {
     loop {
         match listener.accept().await {
             Ok(connection) if process.clients() >= process.max_clients => {

@@ -19,7 +19,7 @@ use crate::merge::Gather;
 /// A client's place in the worker's tables.
 pub type ClientId = u32;
 
-/// In [`Ticket::gather`]: the reply is not a part of a merge.
+/// In [`Ticket::part`]: the reply is not a part of a merge.
 const WHOLE: u32 = u32::MAX;
 /// A stash below this size is not worth compacting.
 const STASH_MIN: usize = 16 << 10;
@@ -35,17 +35,23 @@ pub struct Ticket {
     client: ClientId,
     generation: u32,
     sequence: u32,
-    gather: u32,
+    /// Its place in the parts of merges, or [`WHOLE`].
     part: u32,
     /// Bytes that the client is charged with until the ticket is handed in.
     charge: u32,
 }
 
 impl Ticket {
-    /// Whether both are places in the queue of one client.
+    /// Tells apart the clients that there ever were.
     #[must_use]
-    pub const fn same_client(&self, other: &Self) -> bool {
-        self.client == other.client && self.generation == other.generation
+    pub const fn client_key(&self) -> u64 {
+        (self.generation as u64) << 32 | self.client as u64
+    }
+
+    /// Whether its place is in front of that of `other`, in the queue of the same client.
+    #[must_use]
+    pub const fn comes_before(&self, other: &Self) -> bool {
+        (self.sequence.wrapping_sub(other.sequence) as i32) < 0
     }
 }
 
@@ -58,6 +64,23 @@ enum Place {
     Early { start: u32, len: u32 },
 }
 
+/// Replies that wait for their turn.
+#[derive(Debug, Default)]
+struct Stash {
+    /// Places from the head of the queue on; shorter than the queue: what is behind its end is open.
+    places: VecDeque<Place>,
+    bytes: Vec<u8>,
+    /// How many of the bytes are still wanted.
+    live: usize,
+}
+
+/// One part of a merge that is under way.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    gather: u32,
+    number: u32,
+}
+
 /// What one client is owed.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -66,11 +89,7 @@ pub struct Queue {
     head: u32,
     /// Sequence of the next request.
     tail: u32,
-    /// Places from `head` on; shorter than `tail - head`: what is behind its end is open.
-    places: VecDeque<Place>,
-    stash: Vec<u8>,
-    /// How much of the stash is still wanted.
-    stash_live: usize,
+    stash: Stash,
     /// Replies in order, for the socket.
     out: Vec<u8>,
     /// How much of `out` the socket took.
@@ -82,15 +101,17 @@ pub struct Queue {
 
 impl Queue {
     /// How many requests have no reply yet.
+    #[inline]
     #[must_use]
     pub const fn in_flight(&self) -> usize {
         self.tail.wrapping_sub(self.head) as usize
     }
 
     /// Bytes held for this client: requests under way, replies early and replies unwritten.
+    #[inline]
     #[must_use]
     pub const fn held(&self) -> usize {
-        self.charged + self.stash_live + self.out.len() - self.written
+        self.charged + self.stash.live + self.out.len() - self.written
     }
 
     /// What the socket has not taken yet.
@@ -99,67 +120,68 @@ impl Queue {
         self.out.get(self.written..).unwrap_or_default()
     }
 
-    /// Puts the reply to `sequence` into its place; true if `out` grew.
+    /// The head is in `out`: moves on, over all that came early.
     #[inline]
-    fn settle(&mut self, sequence: u32, reply: &[u8]) -> bool {
-        let ahead = sequence.wrapping_sub(self.head) as usize;
-        if ahead > 0 {
-            let start = self.stash.len();
-            self.stash.extend_from_slice(reply);
-            self.stashed(ahead, start);
-            return false;
+    fn advance(&mut self) {
+        self.head = self.head.wrapping_add(1);
+        if !self.stash.places.is_empty() {
+            self.head = self.head.wrapping_add(self.stash.release(&mut self.out));
         }
-        self.out.extend_from_slice(reply);
-        self.advance();
-        true
     }
+}
 
-    /// The stash from `start` on holds the reply that is `ahead` places behind the head.
-    fn stashed(&mut self, ahead: usize, start: usize) {
+impl Stash {
+    /// Keeps the reply that is `ahead` places behind the head.
+    #[inline]
+    fn keep(&mut self, ahead: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        let len = self.bytes.len() - start;
+        self.live += len;
         if self.places.len() <= ahead {
             self.places.resize(ahead + 1, Place::Open);
         }
-        let len = self.stash.len() - start;
-        self.stash_live += len;
         if let Some(place) = self.places.get_mut(ahead) {
             debug_assert!(matches!(place, Place::Open), "a place was answered twice");
             *place = Place::Early { start: start as u32, len: len as u32 };
         }
     }
 
-    /// The head is in `out`: moves on, over all that came early.
-    #[inline]
-    fn advance(&mut self) {
-        self.head = self.head.wrapping_add(1);
-        if self.places.is_empty() {
-            return;
-        }
+    /// The head was answered: moves what came early behind it to `out`; gives how many replies that were.
+    fn release(&mut self, out: &mut Vec<u8>) -> u32 {
         self.places.pop_front();
+        let mut released = 0;
         while let Some(&Place::Early { start, len }) = self.places.front() {
             let start = start as usize;
-            self.out.extend_from_slice(self.stash.get(start..start + len as usize).unwrap_or_default());
-            self.stash_live -= len as usize;
+            out.extend_from_slice(self.bytes.get(start..start + len as usize).unwrap_or_default());
+            self.live -= len as usize;
             self.places.pop_front();
-            self.head = self.head.wrapping_add(1);
+            released += 1;
         }
-        if self.stash_live == 0 {
-            self.stash.clear();
-        } else if self.stash.len() > STASH_MIN && self.stash.len() / 4 > self.stash_live {
+        if self.live == 0 {
+            self.bytes.clear();
+        } else if self.bytes.len() > STASH_MIN && self.bytes.len() / 4 > self.live {
             self.compact();
         }
+        released
     }
 
-    /// Drops what the stash no longer needs, for clients that never pause.
+    /// Drops what is no longer wanted, for clients that never pause.
     fn compact(&mut self) {
-        let mut kept = Vec::with_capacity(self.stash_live * 2);
+        let mut kept = Vec::with_capacity(self.live * 2);
         for place in &mut self.places {
             if let Place::Early { start, len } = place {
                 let from = *start as usize;
                 *start = kept.len() as u32;
-                kept.extend_from_slice(self.stash.get(from..from + *len as usize).unwrap_or_default());
+                kept.extend_from_slice(self.bytes.get(from..from + *len as usize).unwrap_or_default());
             }
         }
-        self.stash = kept;
+        self.bytes = kept;
+    }
+
+    /// Whether it is worth keeping for another client.
+    fn is_small(&self) -> bool {
+        self.bytes.capacity() <= SPARE_MAX && self.places.capacity() * size_of::<Place>() <= SPARE_MAX
     }
 }
 
@@ -168,13 +190,16 @@ impl Queue {
 pub struct Replies {
     queues: Slab<Queue>,
     gathers: Slab<Gather>,
+    /// The parts of the merges that have not answered.
+    parts: Slab<Part>,
     /// Clients whose output grew since they were last written to.
     dirty: Vec<ClientId>,
     /// Tickets that were reserved and not handed in.
     open: u64,
     generation: u32,
-    /// Empty output buffers, so that a silent client owns none.
+    /// Empty buffers, so that a silent client owns none.
     spares: Vec<Vec<u8>>,
+    spare_stashes: Vec<Stash>,
     merged: Vec<u8>,
 }
 
@@ -211,18 +236,20 @@ impl Replies {
         queue.tail = queue.tail.wrapping_add(1);
         queue.charged += charge;
         self.open += 1;
-        Some(Ticket { client, generation: queue.generation, sequence, gather: WHOLE, part: 0, charge: charge as u32 })
+        Some(Ticket { client, generation: queue.generation, sequence, part: WHOLE, charge: charge as u32 })
     }
 
     /// Turns a ticket into one for each part of a merge, in order.
-    pub fn split(&mut self, whole: Ticket, gather: Gather, parts: u32) -> impl Iterator<Item = Ticket> + use<> {
-        let id = self.gathers.insert(gather) as u32;
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed in: nobody may use it again")]
+    pub fn split(&mut self, whole: Ticket, gather: Gather, parts: u32) -> impl Iterator<Item = Ticket> {
+        let gather = self.gathers.insert(gather) as u32;
         self.open += u64::from(parts) - 1;
         let Ticket { client, generation, sequence, charge, .. } = whole;
-        // The whole charge rides on the first part.
-        (0..parts).map(move |part| {
-            let charge = if part == 0 { charge } else { 0 };
-            Ticket { client, generation, sequence, gather: id, part, charge }
+        let places = &mut self.parts;
+        (0..parts).map(move |number| {
+            let part = places.insert(Part { gather, number }) as u32;
+            // The whole charge rides on the first part.
+            Ticket { client, generation, sequence, part, charge: if number == 0 { charge } else { 0 } }
         })
     }
 
@@ -230,35 +257,47 @@ impl Replies {
     #[inline]
     pub fn deliver(&mut self, ticket: Ticket, reply: &[u8]) {
         self.open -= 1;
+        if ticket.part != WHOLE {
+            return self.deliver_part(ticket, reply);
+        }
         if let Some(queue) = self.queues.get_mut(ticket.client as usize)
             && queue.generation == ticket.generation
         {
             queue.charged -= ticket.charge as usize;
-            if ticket.gather == WHOLE {
-                if queue.out.capacity() == 0 {
-                    queue.out = self.spares.pop().unwrap_or_default();
+            let ahead = ticket.sequence.wrapping_sub(queue.head) as usize;
+            if ahead > 0 {
+                if queue.stash.places.capacity() == 0 {
+                    queue.stash = self.spare_stashes.pop().unwrap_or_default();
                 }
-                if queue.settle(ticket.sequence, reply) && !queue.dirty {
-                    queue.dirty = true;
-                    self.dirty.push(ticket.client);
-                }
-                return;
+                return queue.stash.keep(ahead, |stash| stash.extend_from_slice(reply));
             }
-        }
-        if ticket.gather != WHOLE {
-            self.deliver_part(ticket, reply);
+            if queue.out.capacity() == 0 {
+                queue.out = self.spares.pop().unwrap_or_default();
+            }
+            queue.out.extend_from_slice(reply);
+            queue.advance();
+            if !queue.dirty {
+                queue.dirty = true;
+                self.dirty.push(ticket.client);
+            }
         }
     }
 
-    #[cold]
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed in: nobody may use it again")]
     fn deliver_part(&mut self, ticket: Ticket, reply: &[u8]) {
-        let Some(gather) = self.gathers.get_mut(ticket.gather as usize) else { return };
-        if gather.add(ticket.part, reply) {
-            let gather = self.gathers.remove(ticket.gather as usize);
+        let Some(Part { gather: id, number }) = self.parts.try_remove(ticket.part as usize) else { return };
+        if let Some(queue) = self.queues.get_mut(ticket.client as usize)
+            && queue.generation == ticket.generation
+        {
+            queue.charged -= ticket.charge as usize;
+        }
+        let Some(gather) = self.gathers.get_mut(id as usize) else { return };
+        if gather.add(number, reply) {
+            let gather = self.gathers.remove(id as usize);
             let mut merged = std::mem::take(&mut self.merged);
             gather.finish(&mut merged);
             self.open += 1;
-            self.deliver(Ticket { gather: WHOLE, charge: 0, ..ticket }, &merged);
+            self.deliver(Ticket { part: WHOLE, charge: 0, ..ticket }, &merged);
             merged.clear();
             self.merged = if merged.capacity() > SPARE_MAX { Vec::new() } else { merged };
         }
@@ -278,10 +317,7 @@ impl Replies {
         let ahead = queue.in_flight();
         queue.tail = queue.tail.wrapping_add(1);
         if ahead > 0 {
-            let start = queue.stash.len();
-            write(&mut queue.stash);
-            queue.stashed(ahead, start);
-            return;
+            return queue.stash.keep(ahead, write);
         }
         if queue.out.capacity() == 0 {
             queue.out = self.spares.pop().unwrap_or_default();
@@ -342,9 +378,11 @@ impl Replies {
         if out.capacity() <= SPARE_MAX && self.spares.len() < SPARES {
             self.spares.push(out);
         }
-        if queue.in_flight() == 0 && queue.stash.capacity() > 0 {
-            queue.stash = Vec::new();
-            queue.places = VecDeque::new();
+        if queue.in_flight() == 0 && queue.stash.places.capacity() > 0 {
+            let stash = std::mem::take(&mut queue.stash);
+            if stash.is_small() && self.spare_stashes.len() < SPARES {
+                self.spare_stashes.push(stash);
+            }
         }
         &[]
     }

@@ -96,15 +96,12 @@ impl House {
         let clients = async {
             wait_for_map(&map).await;
             let addrs: Vec<Addr> = self.listeners.iter().map(|listener| listener.local_addr()).collect();
-            let accepting: Vec<_> = self
-                .listeners
-                .into_iter()
-                .map(|listener| tokio::spawn(accept(listener, Arc::clone(&self.process), Arc::clone(&self.mailboxes))))
-                .collect();
             ready(&addrs);
-            shutdown.await;
-            tokio::time::sleep(delay).await;
-            accepting.iter().for_each(tokio::task::JoinHandle::abort);
+            let accepting = accept(self.listeners, Arc::clone(&self.process), Arc::clone(&self.mailboxes));
+            tokio::select! {
+                () = accepting => {}
+                () = async { shutdown.await; tokio::time::sleep(delay).await } => {}
+            }
             self.mailboxes.iter().for_each(|mailbox| mailbox.drain());
             std::future::pending::<()>().await;
         };

@@ -1,7 +1,8 @@
 //! What follows from each reply of a node: most go to their client, some are orders to the proxy.
 
-use super::pipeline::{Expect, Pending, Taken};
+use super::pipeline::{Expect, Pending, Pipeline, Taken};
 use super::redirect::{self, Target, Verdict};
+use super::retry::Retries;
 use super::{Backend, PipelineId};
 use crate::cluster::Hint;
 use crate::net::Addr;
@@ -29,7 +30,7 @@ pub(super) enum Broken {
 impl Backend {
     /// Takes what a node sent: delivers whole replies, keeps the rest.
     pub(super) fn received(&mut self, pipe: PipelineId, fresh: &[u8], replies: &mut Replies) -> Result<(), Broken> {
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
+        let Some(mut pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
         let mut kept = std::mem::take(&mut pipeline.inbox);
         let bytes = if kept.is_empty() {
             fresh
@@ -38,25 +39,25 @@ impl Backend {
             &kept
         };
         let mut at = 0;
-        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
-            let Some(end) = pipeline.reply_end(rest)? else { break };
-            let reply = rest.get(..end).unwrap_or_default();
-            at += end;
-            if matches!(reply.first(), Some(b'-' | b'>')) {
-                self.special(pipe, reply, replies)?;
-            } else if !pipeline.skip_asking() {
-                match pipeline.pop() {
-                    Some(Expect::Deliver(pending)) => replies.deliver(pending.ticket, reply),
-                    other => return Err(unusable(other.as_ref())),
-                }
-            }
+        while let Some(end) = deliver(pipeline, bytes, &mut at, &mut self.retries, replies)? {
+            self.special(pipe, bytes.get(at..end).unwrap_or_default(), replies)?;
+            at = end;
+            pipeline = match self.pipelines.get_mut(pipe as usize) {
+                Some(pipeline) => pipeline,
+                None => return Ok(()),
+            };
         }
-        let full = self.options.node_queue_bytes;
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
-        self.drained |= pipeline.queued() < full;
+        pipeline.compact();
+        if self.refused && pipeline.queued() < self.options.node_queue_bytes {
+            self.refused = false;
+            self.drained = true;
+        }
         if at == bytes.len() {
             return Ok(());
+        }
+        if !pipeline.awaits_reply() {
+            // The rest of it would be taken for the beginning of the next reply.
+            return Err(Broken::Unasked);
         }
         if kept.is_empty() {
             pipeline.inbox.extend_from_slice(fresh.get(at..).unwrap_or_default());
@@ -85,28 +86,33 @@ impl Backend {
             Some(Expect::Deliver(pending)) => pending,
             other => return Err(unusable(other.as_ref())),
         };
-        let Some(answering) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
+        let Some(from) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
         let request = Taken { pending, frame, may_have_run: false };
+        let answer = Answer { pipe, proto, from, reply };
         match verdict {
-            Verdict::Pass => replies.deliver(request.pending.ticket, reply),
-            Verdict::Moved(target) => self.moved(proto, &target, &answering, request, replies),
-            Verdict::Ask(target) => self.asked(proto, &target, &answering, request, replies),
-            Verdict::Later => self.later(Hint::Unowned, proto, request, reply, replies),
-            Verdict::Stale => self.later(Hint::Stale, proto, request, reply, replies),
+            Verdict::Pass => {
+                self.retries.overtaken_by(&request.pending, replies);
+                replies.deliver(request.pending.ticket, reply);
+            }
+            Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
+            Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
+            Verdict::Later => self.later(Hint::Unowned, &answer, request, replies),
+            Verdict::Stale => self.later(Hint::Stale, &answer, request, replies),
             Verdict::Unauthenticated => {
-                self.put_off(proto, request);
+                self.put_off(proto, request, None);
                 return Err(Broken::Unauthenticated);
             }
         }
         Ok(())
     }
 
-    fn moved(&mut self, proto: Proto, target: &Target, from: &Addr, request: Taken, replies: &mut Replies) {
+    fn moved(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.moved += 1;
         self.hint(Hint::Moved);
-        let Some(&node) = self.by_addr.get(&target.addr(from)) else {
+        let node = self.by_addr.get(&target.addr(&answer.from)).copied();
+        let Some(node) = node.filter(|_| !self.retries.blocks(&request.pending)) else {
             // A node must not be able to send the proxy anywhere: discovery decides who belongs to the cluster.
-            return self.put_off(proto, request);
+            return self.put_off(answer.proto, request, Some(answer));
         };
         let Some(request) = self.hop(request, replies) else { return };
         let slot = request.pending.slot;
@@ -114,18 +120,19 @@ impl Backend {
             self.view.set(slot, node);
         }
         let pending = Pending { epoch: self.view.epoch(), ..request.pending };
-        let pipe = self.pipe(node, proto);
+        let pipe = self.pipe(node, answer.proto);
         self.push(pipe, &request.frame, pending);
     }
 
-    fn asked(&mut self, proto: Proto, target: &Target, from: &Addr, request: Taken, replies: &mut Replies) {
+    fn asked(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.asked += 1;
-        let Some(&node) = self.by_addr.get(&target.addr(from)) else {
+        let node = self.by_addr.get(&target.addr(&answer.from)).copied();
+        let Some(node) = node.filter(|_| !self.retries.blocks(&request.pending)) else {
             self.hint(Hint::Moved);
-            return self.put_off(proto, request);
+            return self.put_off(answer.proto, request, Some(answer));
         };
         let Some(request) = self.hop(request, replies) else { return };
-        let pipe = self.pipe(node, proto);
+        let pipe = self.pipe(node, answer.proto);
         if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
             pipeline.push_asking(&request.frame, request.pending);
             if !pipeline.dirty {
@@ -143,23 +150,64 @@ impl Backend {
             return None;
         }
         request.pending.hops += 1;
-        request.pending.traits = request.pending.traits.asked(false);
+        request.pending.traits = request.pending.traits.plain();
         request.pending.len = request.frame.len() as u32;
         Some(request)
     }
 
     /// The node did not run the request but may do so later: again until the deadline, then its answer as it is.
-    fn later(&mut self, hint: Hint, proto: Proto, mut request: Taken, reply: &[u8], replies: &mut Replies) {
+    fn later(&mut self, hint: Hint, answer: &Answer<'_>, mut request: Taken, replies: &mut Replies) {
         self.hint(hint);
         // The way there may lead over redirects each time: keys of a slot on the move are first asked for at its
         // old owner. Only redirects in a row count.
         request.pending.hops = 0;
-        if self.now + super::retry::LAST_MS >= request.pending.born + self.timeout() {
-            replies.deliver(request.pending.ticket, reply);
+        if request.pending.age(self.now) + super::retry::LAST_MS >= self.timeout() {
+            replies.deliver(request.pending.ticket, answer.reply);
         } else {
-            self.put_off(proto, request);
+            self.put_off(answer.proto, request, Some(answer));
         }
     }
+}
+
+/// An error reply that is meant for the proxy.
+pub(super) struct Answer<'a> {
+    pub(super) pipe: PipelineId,
+    proto: Proto,
+    /// The node that answered.
+    from: Addr,
+    pub(super) reply: &'a [u8],
+}
+
+/// Delivers whole replies from `at` on, which moves with them, up to one that is perhaps not the client's: gives
+/// where that one ends, or `None` when no whole reply is left.
+#[inline]
+fn deliver(
+    pipeline: &mut Pipeline,
+    bytes: &[u8],
+    at: &mut usize,
+    retries: &mut Retries,
+    replies: &mut Replies,
+) -> Result<Option<usize>, Broken> {
+    while let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) {
+        let Some(len) = pipeline.scanner.end(rest)? else { return Ok(None) };
+        let reply = rest.get(..len).unwrap_or_default();
+        if matches!(reply.first(), Some(b'-' | b'>')) {
+            return Ok(Some(*at + len));
+        }
+        *at += len;
+        if !pipeline.skip_asking() {
+            match pipeline.pop() {
+                Some(Expect::Deliver(pending)) => {
+                    if !retries.is_empty() {
+                        retries.overtaken_by(&pending, replies);
+                    }
+                    replies.deliver(pending.ticket, reply);
+                }
+                other => return Err(unusable(other.as_ref())),
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// A record was popped that no reply may answer.

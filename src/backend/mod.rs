@@ -88,6 +88,15 @@ pub struct Outgoing<'a> {
     pub proto: Proto,
 }
 
+/// Where a request for a slot is put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Into this pipeline.
+    Pipe(PipelineId),
+    /// Into one that is yet to be made, or nowhere for now: the slot has no owner.
+    New,
+}
+
 /// One node that requests are sent to.
 struct Node {
     addr: Addr,
@@ -137,6 +146,8 @@ pub struct Backend {
     now: Millis,
     /// When something has to be looked at again.
     wake_at: Millis,
+    /// Whether a request was refused a lane since a pipeline last had room again.
+    refused: bool,
     /// Whether a pipeline that was full has room again.
     drained: bool,
     jitter: u32,
@@ -180,6 +191,7 @@ impl Backend {
             dialed: Rc::default(),
             now: 0,
             wake_at: NEVER,
+            refused: false,
             drained: false,
             jitter: seed | 1,
             counts: Counts::default(),
@@ -218,13 +230,17 @@ impl Backend {
         epoch == self.view.epoch() || self.view.unchanged_since(slot, epoch)
     }
 
-    /// Whether the pipeline to the owner of `slot` takes another request.
+    /// The pipeline to the owner of `slot`, or `None` while it has no room for another request.
     #[inline]
-    #[must_use]
-    pub fn has_room(&self, slot: u16, proto: Proto) -> bool {
-        let pipe = self.nodes.get(usize::from(self.view.owner(slot))).and_then(|node| node.pipes[proto as usize]);
-        let queued = pipe.and_then(|pipe| self.pipelines.get(pipe as usize)).map_or(0, Pipeline::queued);
-        queued < self.options.node_queue_bytes
+    pub fn lane(&mut self, slot: u16, proto: Proto) -> Option<Lane> {
+        let node = self.nodes.get(usize::from(self.view.owner(slot)));
+        let Some(pipe) = node.and_then(|node| node.pipes[proto as usize]) else { return Some(Lane::New) };
+        let queued = self.pipelines.get(pipe as usize).map_or(0, Pipeline::queued);
+        if queued < self.options.node_queue_bytes {
+            return Some(Lane::Pipe(pipe));
+        }
+        self.refused = true;
+        None
     }
 
     /// Whether pipelines that were full have room again; asking forgets it.
@@ -245,26 +261,24 @@ impl Backend {
         self.primaries.get(at).copied().unwrap_or(0)
     }
 
-    /// Sends a request to the owner of its slot; the reply comes through `ticket`.
+    /// Sends a request by the lane of its slot; the reply comes through `ticket`.
     #[inline]
-    pub fn send(&mut self, request: Outgoing<'_>, ticket: Ticket) {
-        let owner = self.view.owner(request.slot);
+    pub fn send(&mut self, request: Outgoing<'_>, lane: Lane, ticket: Ticket) {
         let pending = Pending {
             ticket,
             len: request.frame.len() as u32,
             epoch: self.view.epoch(),
-            born: self.now,
+            born: self.now as u32,
             slot: request.slot,
             hops: 0,
-            tries: 0,
             traits: Traits::new(request.read),
         };
         if self.wake_at == NEVER {
             self.wake_at = self.now + self.timeout();
         }
-        match self.nodes.get(usize::from(owner)).and_then(|node| node.pipes[request.proto as usize]) {
-            Some(pipe) => self.push(pipe, request.frame, pending),
-            None => self.send_first(owner, request.proto, request.frame, pending),
+        match lane {
+            Lane::Pipe(pipe) if self.retries.is_empty() => self.push(pipe, request.frame, pending),
+            _ => self.send_first(request, pending),
         }
     }
 
@@ -281,15 +295,20 @@ impl Backend {
         }
     }
 
-    /// Sends to a node that has no pipeline yet, or puts the request off while nobody owns its slot.
+    /// Sends to a node that has no pipeline yet, or puts the request off: while nobody owns its slot, and while
+    /// one that it must not overtake waits.
     #[cold]
-    fn send_first(&mut self, owner: NodeId, proto: Proto, frame: &[u8], pending: Pending) {
-        if owner == NOBODY {
-            self.hint(Hint::Unowned);
-            self.put_off(proto, pipeline::Taken { pending, frame: frame.into(), may_have_run: false });
-        } else {
-            let pipe = self.pipe(owner, proto);
-            self.push(pipe, frame, pending);
+    fn send_first(&mut self, request: Outgoing<'_>, pending: Pending) {
+        let Outgoing { frame, slot, proto, .. } = request;
+        match self.view.owner(slot) {
+            owner if owner == NOBODY || self.retries.blocks(&pending) => {
+                self.hint(Hint::Unowned);
+                self.put_off(proto, pipeline::Taken { pending, frame: frame.into(), may_have_run: false }, None);
+            }
+            owner => {
+                let pipe = self.pipe(owner, proto);
+                self.push(pipe, frame, pending);
+            }
         }
     }
 
@@ -322,6 +341,13 @@ impl Backend {
                 State::Connecting => {}
             }
         }
+    }
+
+    /// How many tickets are in here: each request is in one pipeline or waits for its next try.
+    #[must_use]
+    pub fn tickets(&self) -> u64 {
+        let in_pipelines: usize = self.pipelines.iter().map(|(_, pipeline)| pipeline.tickets()).sum();
+        (in_pipelines + self.retries.len()) as u64
     }
 
     /// Whether [`flush`](Self::flush) has something to do.

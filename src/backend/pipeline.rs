@@ -22,7 +22,7 @@ use super::Millis;
 use crate::net::Link;
 use crate::replies::Ticket;
 use crate::resp::Proto;
-use crate::resp::reply::{ReplyError, Scanner};
+use crate::resp::reply::Scanner;
 
 /// The outbox is compacted when so many answered bytes stand in front.
 const COMPACT_MIN: usize = 16 << 10;
@@ -38,41 +38,60 @@ pub(super) struct Pending {
     pub(super) len: u32,
     /// The view of the slots that chose the node.
     pub(super) epoch: u32,
-    /// When the request arrived.
-    pub(super) born: Millis,
+    /// When the request arrived, in milliseconds of the worker's clock, which may have wrapped.
+    pub(super) born: u32,
     /// The slot of its keys; without keys, one that its node owned when it came.
     pub(super) slot: u16,
     /// Redirects followed, and times that it was sent again after a loss.
     pub(super) hops: u8,
-    /// Times that it was put off.
-    pub(super) tries: u8,
     /// What may be done with it.
     pub(super) traits: Traits,
 }
 
-const _: () = assert!(size_of::<Pending>() == 48, "the record of a request in flight has grown");
+const _: () = assert!(size_of::<Expect>() == 36, "the record of a request in flight has grown");
 
-/// What may be done with a request: a set of two properties.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Traits(u8);
+impl Pending {
+    /// For how long the request has been under way.
+    pub(super) const fn age(&self, now: Millis) -> Millis {
+        (now as u32).wrapping_sub(self.born) as Millis
+    }
+}
+
+/// What may be done with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Traits {
+    /// It only reads: may be sent again at any time.
+    Read,
+    /// It may change something.
+    Write,
+    /// It only reads, and the next reply is that of the ASKING in front of it.
+    ReadAsking,
+    /// It may change something, and the next reply is that of the ASKING in front of it.
+    WriteAsking,
+}
 
 impl Traits {
-    const READ: u8 = 1;
-    const ASKED: u8 = 2;
-
-    /// For a request that only reads, or one that may change something.
+    #[inline]
     pub(super) const fn new(read: bool) -> Self {
-        Self(if read { Self::READ } else { 0 })
+        if read { Self::Read } else { Self::Write }
     }
 
-    /// Only reads: may be sent again at any time.
     pub(super) const fn is_read(self) -> bool {
-        self.0 & Self::READ != 0
+        matches!(self, Self::Read | Self::ReadAsking)
     }
 
-    /// The same, for a frame that begins with an ASKING or not.
-    pub(super) const fn asked(self, asked: bool) -> Self {
-        Self(if asked { self.0 | Self::ASKED } else { self.0 & !Self::ASKED })
+    const fn is_asking(self) -> bool {
+        matches!(self, Self::ReadAsking | Self::WriteAsking)
+    }
+
+    /// The same without an ASKING in front.
+    pub(super) const fn plain(self) -> Self {
+        Self::new(self.is_read())
+    }
+
+    /// The same with an ASKING in front.
+    const fn asking(self) -> Self {
+        if self.is_read() { Self::ReadAsking } else { Self::WriteAsking }
     }
 }
 
@@ -84,8 +103,6 @@ pub(super) const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
 pub(super) enum Expect {
     /// Give it to this request's client.
     Deliver(Pending),
-    /// It is the `+OK` of the ASKING in front of this request.
-    Asking(Pending),
     /// Its request was answered with a timeout: when it still comes, the connection is closed.
     Late {
         /// Length of the frame in the outbox.
@@ -97,7 +114,7 @@ impl Expect {
     /// Length of the frame in the outbox.
     pub(super) const fn len(&self) -> usize {
         match self {
-            Self::Deliver(pending) | Self::Asking(pending) => pending.len as usize,
+            Self::Deliver(pending) => pending.len as usize,
             Self::Late { len } => *len as usize,
         }
     }
@@ -105,7 +122,7 @@ impl Expect {
     /// The request that waits, unless it was given up.
     pub(super) fn into_pending(self) -> Option<Pending> {
         match self {
-            Self::Deliver(pending) | Self::Asking(pending) => Some(pending),
+            Self::Deliver(pending) => Some(pending),
             Self::Late { .. } => None,
         }
     }
@@ -142,6 +159,8 @@ pub(super) struct Pipeline {
     /// Requests ever put in, and replies ever taken out.
     pushed: u64,
     popped: u64,
+    /// Records in the FIFO that were given up.
+    late: usize,
     pub(super) inbox: Vec<u8>,
     pub(super) scanner: Scanner,
 }
@@ -161,6 +180,7 @@ impl Pipeline {
             fifo: VecDeque::new(),
             pushed: 0,
             popped: 0,
+            late: 0,
             inbox: Vec::new(),
             scanner: Scanner::new(proto, max_reply),
         }
@@ -180,32 +200,39 @@ impl Pipeline {
         self.outbox.extend_from_slice(ASKING);
         self.outbox.extend_from_slice(frame);
         let len = (ASKING.len() + frame.len()) as u32;
-        self.fifo.push_back(Expect::Asking(Pending { len, traits: pending.traits.asked(true), ..pending }));
+        self.fifo.push_back(Expect::Deliver(Pending { len, traits: pending.traits.asking(), ..pending }));
         self.pushed += 1;
     }
 
-    /// The reply at hand belongs to an ASKING: the one of the request itself comes next.
+    /// Whether the reply at hand is that of an ASKING: the one of the request itself comes next.
     #[inline]
     pub(super) fn skip_asking(&mut self) -> bool {
-        if !matches!(self.fifo.front(), Some(Expect::Asking(_))) {
-            return false;
+        match self.fifo.front_mut() {
+            Some(Expect::Deliver(pending))
+                if pending.traits.is_asking() && self.answered + ASKING.len() <= self.sent =>
+            {
+                pending.traits = pending.traits.plain();
+                true
+            }
+            _ => false,
         }
-        if let Some(Expect::Asking(pending)) = self.fifo.pop_front() {
-            self.fifo.push_front(Expect::Deliver(pending));
-        }
-        true
     }
 
     /// Takes the record that the reply at hand answers; `None` means that nobody asked.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<Expect> {
-        let expect = self.fifo.pop_front()?;
-        self.answered += expect.len();
-        self.popped += 1;
-        if self.answered > self.sent {
-            // A reply to what was not sent: the node answers more than it was asked.
+        let answered = self.answered + self.fifo.front()?.len();
+        if answered > self.sent {
+            // A reply to what was not sent: the node answers more than it was asked. The record stays.
             return None;
         }
+        self.answered = answered;
+        self.popped += 1;
+        self.fifo.pop_front()
+    }
+
+    /// Gives back the room of what was answered; to be called once a read.
+    pub(super) fn compact(&mut self) {
         if self.answered == self.outbox.len() {
             self.answered = 0;
             self.sent = 0;
@@ -218,7 +245,6 @@ impl Pipeline {
             self.sent -= self.answered;
             self.answered = 0;
         }
-        Some(expect)
     }
 
     /// The frame that the reply at hand answers, which [`pop`](Self::pop) is about to take; without its ASKING.
@@ -241,10 +267,19 @@ impl Pipeline {
         Ok(true)
     }
 
-    /// Where the reply at the start of `bytes` ends.
-    #[inline]
-    pub(super) fn reply_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, ReplyError> {
-        self.scanner.end(bytes)
+    /// How many requests were ever put in.
+    pub(super) const fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// How many replies were ever taken out.
+    pub(super) const fn popped(&self) -> u64 {
+        self.popped
+    }
+
+    /// Whether anything was sent that is not answered.
+    pub(super) const fn awaits_reply(&self) -> bool {
+        self.answered < self.sent
     }
 
     /// Bytes that wait to be sent or answered.
@@ -258,13 +293,18 @@ impl Pipeline {
         self.fifo.len()
     }
 
-    /// When the oldest request that still waits has come.
-    pub(super) fn oldest(&self) -> Option<Millis> {
+    /// How many of them still have a ticket.
+    pub(super) fn tickets(&self) -> usize {
+        self.fifo.len() - self.late
+    }
+
+    /// For how long the oldest request that still waits has been under way.
+    pub(super) fn oldest_age(&self, now: Millis) -> Option<Millis> {
         let waiting = self.fifo.iter().filter_map(|expect| match expect {
-            Expect::Deliver(pending) | Expect::Asking(pending) => Some(pending.born),
+            Expect::Deliver(pending) => Some(pending.age(now)),
             Expect::Late { .. } => None,
         });
-        waiting.min()
+        waiting.max()
     }
 
     /// Whether there is anything that was not sent.
@@ -288,6 +328,7 @@ impl Pipeline {
             })
             .collect();
         self.popped = self.pushed;
+        self.late = 0;
         self.outbox = Vec::new();
         self.answered = 0;
         self.sent = 0;
@@ -306,7 +347,7 @@ impl Pipeline {
             let end = at + expect.len();
             let frame = self.outbox.get(at..end).unwrap_or_default();
             match expect {
-                Expect::Deliver(pending) | Expect::Asking(pending) if at >= self.sent && wanted(&pending) => {
+                Expect::Deliver(pending) if at >= self.sent && wanted(&pending) => {
                     taken.push(Taken { pending, frame: plain(frame).into(), may_have_run: false });
                     self.popped += 1;
                 }
@@ -325,11 +366,12 @@ impl Pipeline {
     pub(super) fn expire(&mut self, mut expired: impl FnMut(&Pending) -> bool) -> Vec<Pending> {
         let mut out = Vec::new();
         for expect in &mut self.fifo {
-            if let Expect::Deliver(pending) | Expect::Asking(pending) = expect
+            if let Expect::Deliver(pending) = expect
                 && expired(pending)
             {
                 let late = Expect::Late { len: pending.len };
                 out.extend(std::mem::replace(expect, late).into_pending());
+                self.late += 1;
             }
         }
         out

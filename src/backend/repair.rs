@@ -5,7 +5,9 @@
 
 use std::fmt::Display;
 
+use super::answers::Answer;
 use super::pipeline::{Pending, State, Taken};
+use super::retry::{Delayed, Mark};
 use super::view::{NOBODY, NodeId};
 use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId};
 use crate::cluster::Hint;
@@ -58,6 +60,11 @@ impl Backend {
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
         let requests = pipeline.take_all();
+        if std::mem::take(&mut self.refused) {
+            // Whoever found the connection full finds another one, or none: in this turn or in one more.
+            self.drained = true;
+            self.around.ready.push(self.around.dialed);
+        }
         self.hint(Hint::Unreachable);
         for request in requests {
             self.after_loss(proto, request, &addr, replies);
@@ -71,7 +78,7 @@ impl Backend {
         if !request.may_have_run {
             return self.send_again(proto, request);
         }
-        if request.pending.traits.is_read() {
+        if request.pending.traits.is_read() && request.pending.hops < self.options.max_redirects {
             if let Some(request) = self.hop(request, replies) {
                 self.send_again(proto, request);
             }
@@ -83,12 +90,13 @@ impl Backend {
 
     /// Sends a request that did not run to whoever owns its slot now.
     fn send_again(&mut self, proto: Proto, request: Taken) {
-        let traits = request.pending.traits.asked(false);
+        let traits = request.pending.traits.plain();
         let len = request.frame.len() as u32;
         let pending = Pending { len, traits, epoch: self.view.epoch(), ..request.pending };
-        self.wake_by(pending.born + self.timeout());
+        self.wake_by(self.now + self.timeout().saturating_sub(pending.age(self.now)));
         match self.view.owner(pending.slot) {
-            NOBODY => self.put_off(proto, Taken { pending, ..request }),
+            NOBODY => self.put_off(proto, Taken { pending, ..request }, None),
+            _ if self.retries.blocks(&pending) => self.put_off(proto, Taken { pending, ..request }, None),
             owner => {
                 let pipe = self.pipe(owner, proto);
                 self.push(pipe, &request.frame, pending);
@@ -96,9 +104,15 @@ impl Backend {
         }
     }
 
-    pub(super) fn put_off(&mut self, proto: Proto, request: Taken) {
+    /// Sends a request again a little later; `answer` is what its node said, if one was asked.
+    pub(super) fn put_off(&mut self, proto: Proto, request: Taken, answer: Option<&Answer<'_>>) {
         self.counts.put_off += 1;
-        let due = self.retries.put_off(self.now, proto, request);
+        let mark = answer.and_then(|answer| {
+            let (pipe, pipeline) = (answer.pipe, self.pipelines.get(answer.pipe as usize)?);
+            Some(Mark { pipe, generation: pipeline.generation, pushed: pipeline.pushed() })
+        });
+        let refusal = answer.map_or_else(Box::default, |answer| answer.reply.into());
+        let due = self.retries.put_off(self.now, Delayed { proto, request, refusal, mark });
         self.wake_by(due);
     }
 
@@ -108,11 +122,16 @@ impl Backend {
             return;
         }
         self.wake_at = NEVER;
-        for delayed in self.retries.due(self.now) {
+        let (now, timeout, pipelines) = (self.now, self.timeout(), &self.pipelines);
+        let is_passed = |mark: &Mark| {
+            let pipeline = pipelines.get(mark.pipe as usize).filter(|pipe| pipe.generation == mark.generation);
+            pipeline.is_none_or(|pipeline| pipeline.popped() >= mark.pushed)
+        };
+        let expired = |pending: &Pending| pending.age(now) >= timeout;
+        for delayed in self.retries.due(now, is_passed, expired) {
             if self.expired(&delayed.request.pending) {
                 self.counts.timed_out += 1;
-                let text = "CLUSTERDOWN not executed: no node could run the command within the request timeout";
-                replies.fail(delayed.request.pending.ticket, text);
+                delayed.give_up(replies);
             } else {
                 self.send_again(delayed.proto, delayed.request);
             }
@@ -120,36 +139,22 @@ impl Backend {
         if let Some(next) = self.retries.next() {
             self.wake_by(next);
         }
-        let pipes: Vec<PipelineId> = self.pipelines.iter().map(|(id, _)| id as PipelineId).collect();
-        for pipe in pipes {
-            self.tick_pipeline(pipe, replies);
+        for pipe in 0..self.pipelines.capacity() {
+            self.tick_pipeline(pipe as PipelineId, replies);
         }
     }
 
     fn expired(&self, pending: &Pending) -> bool {
-        self.now >= pending.born + self.timeout()
+        pending.age(self.now) >= self.timeout()
     }
 
     fn tick_pipeline(&mut self, pipe: PipelineId, replies: &mut Replies) {
         let (now, timeout) = (self.now, self.timeout());
+        let oldest = self.pipelines.get(pipe as usize).and_then(|pipeline| pipeline.oldest_age(now));
+        if oldest.is_some_and(|age| age >= timeout) {
+            self.expire(pipe, replies);
+        }
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
-        if pipeline.in_flight() == 0 {
-            return;
-        }
-        let expired = |pending: &Pending| now >= pending.born + timeout;
-        let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
-        for request in pipeline.take_unsent(expired) {
-            self.counts.timed_out += 1;
-            let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
-            replies.fail(request.pending.ticket, &text);
-            self.drained = true;
-        }
-        for pending in pipeline.expire(expired) {
-            self.counts.timed_out += 1;
-            let text =
-                format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
-            replies.fail(pending.ticket, &text);
-        }
         if let State::Down { retry_at } = pipeline.state
             && pipeline.in_flight() > 0
         {
@@ -160,10 +165,35 @@ impl Backend {
                 self.wake_at = self.wake_at.min(retry_at.max(now + 1));
             }
         }
-        let next = pipeline.oldest().map(|born| born + timeout);
-        if let Some(next) = next {
-            self.wake_by(next.max(now + 1));
+        if let Some(age) = pipeline.oldest_age(now) {
+            self.wake_by(now + timeout.saturating_sub(age).max(1));
         }
+    }
+
+    /// Answers what has waited for too long.
+    fn expire(&mut self, pipe: PipelineId, replies: &mut Replies) {
+        let (now, timeout) = (self.now, self.timeout());
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+        let expired = |pending: &Pending| pending.age(now) >= timeout;
+        let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
+        for request in pipeline.take_unsent(expired) {
+            self.counts.timed_out += 1;
+            let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
+            replies.fail(request.pending.ticket, &text);
+            self.drained |= std::mem::take(&mut self.refused);
+        }
+        let late = pipeline.expire(expired);
+        if late.is_empty() {
+            return;
+        }
+        for pending in late {
+            self.counts.timed_out += 1;
+            let text =
+                format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
+            replies.fail(pending.ticket, &text);
+        }
+        // The late reply must reach nobody, and what is sent behind it could only be lost with it.
+        self.lose(pipe, &"the node did not answer in time", replies);
     }
 
     /// Takes over a new map: routes by it from now on, and sends on what waits for nodes that lost their slots.
@@ -182,6 +212,8 @@ impl Backend {
             .filter_map(|(index, _)| map.slots.iter().position(|&owner| owner == index))
             .map(|slot| slot as u16)
             .collect();
+        // A slot that found its node full may have another node now.
+        self.drained |= std::mem::take(&mut self.refused);
         self.reroute(replies);
     }
 

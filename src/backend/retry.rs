@@ -1,50 +1,138 @@
 //! Requests that a node did not run and that are sent again a little later.
+//!
+//! Those of one client for one slot wait together and go in the order in which they came. A later one joins them
+//! and does not pass; one that was under way already and is run nevertheless ends the wait of those before it,
+//! which are answered with the node's refusal.
 
-use super::Millis;
-use super::pipeline::Taken;
+use std::collections::BTreeMap;
+
+use super::pipeline::{Pending, Taken};
+use super::{Millis, PipelineId};
+use crate::replies::Replies;
 use crate::resp::Proto;
+
+/// What was under way on a connection at some time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    pub(super) pipe: PipelineId,
+    pub(super) generation: u32,
+    /// How many requests it had been given.
+    pub(super) pushed: u64,
+}
 
 /// A request that waits for its time.
 pub(super) struct Delayed {
-    pub(super) due: Millis,
     pub(super) proto: Proto,
     pub(super) request: Taken,
+    /// What the node said; empty if none was asked.
+    pub(super) refusal: Box<[u8]>,
+    /// Before this much is answered, one of the requests behind it may still turn out to have been run.
+    pub(super) mark: Option<Mark>,
+}
+
+impl Delayed {
+    /// Answers the request as not executed.
+    pub(super) fn give_up(self, replies: &mut Replies) {
+        if self.refusal.is_empty() {
+            let text = "CLUSTERDOWN not executed: no node could run the command within the request timeout";
+            replies.fail(self.request.pending.ticket, text);
+        } else {
+            replies.deliver(self.request.pending.ticket, &self.refusal);
+        }
+    }
+}
+
+/// What one client wants of one slot.
+#[derive(Default)]
+struct Group {
+    due: Millis,
+    /// In the order in which they came from the client.
+    waiting: Vec<Delayed>,
 }
 
 /// What waits to be sent again. Bounded, because each entry is a request that its client is charged with.
 #[derive(Default)]
 pub(super) struct Retries {
-    waiting: Vec<Delayed>,
+    groups: BTreeMap<(u64, u16), Group>,
 }
 
-/// The first wait of a request that a node put off, in milliseconds; doubled each time up to [`LAST_MS`].
+/// The first wait of a request that a node put off, in milliseconds. Later ones are half of its age.
 const FIRST_MS: Millis = 1;
 /// The longest wait between two tries, in milliseconds.
 pub(super) const LAST_MS: Millis = 16;
 
 impl Retries {
-    /// Puts `request` off, longer each time, but never so that it is overtaken by a later one of its client
-    /// for the same slot. Gives when it is due.
-    pub(super) fn put_off(&mut self, now: Millis, proto: Proto, mut request: Taken) -> Millis {
-        let tries = request.pending.tries;
-        let behind = self.waiting.iter().filter(|other| {
-            other.request.pending.slot == request.pending.slot
-                && other.request.pending.ticket.same_client(&request.pending.ticket)
-        });
-        let earliest = behind.map(|other| other.due).max().unwrap_or(0);
-        let due = earliest.max(now + (FIRST_MS << tries.min(8)).min(LAST_MS));
-        request.pending.tries = tries.saturating_add(1);
-        self.waiting.push(Delayed { due, proto, request });
-        due
+    /// Whether nothing waits.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
     }
 
-    /// Takes those whose time has come, in the order in which they were put off.
-    pub(super) fn due(&mut self, now: Millis) -> Vec<Delayed> {
-        self.waiting.extract_if(.., |delayed| delayed.due <= now).collect()
+    /// Puts a request off, longer each time. Gives when it is due.
+    pub(super) fn put_off(&mut self, now: Millis, delayed: Delayed) -> Millis {
+        let pending = &delayed.request.pending;
+        let group = self.groups.entry(key(pending)).or_default();
+        group.due = group.due.max(now + (pending.age(now) / 2).clamp(FIRST_MS, LAST_MS));
+        let at = group.waiting.partition_point(|other| other.request.pending.ticket.comes_before(&pending.ticket));
+        group.waiting.insert(at, delayed);
+        group.due
+    }
+
+    /// Whether a request that came before this one, from the same client for the same slot, waits.
+    pub(super) fn blocks(&self, pending: &Pending) -> bool {
+        let first = self.groups.get(&key(pending)).and_then(|group| group.waiting.first());
+        first.is_some_and(|first| first.request.pending.ticket.comes_before(&pending.ticket))
+    }
+
+    /// A request was run: those that came before it must not be run any more, or it would be overtaken. Reads
+    /// do not mind each other.
+    #[cold]
+    pub(super) fn overtaken_by(&mut self, pending: &Pending, replies: &mut Replies) {
+        let Some(group) = self.groups.get_mut(&key(pending)) else { return };
+        let is_overtaken = |other: &mut Delayed| {
+            let other = &other.request.pending;
+            other.ticket.comes_before(&pending.ticket) && !(other.traits.is_read() && pending.traits.is_read())
+        };
+        for delayed in group.waiting.extract_if(.., is_overtaken) {
+            delayed.give_up(replies);
+        }
+        if group.waiting.is_empty() {
+            self.groups.remove(&key(pending));
+        }
+    }
+
+    /// Takes those whose time has come, and those that `expired` names.
+    pub(super) fn due(
+        &mut self,
+        now: Millis,
+        is_passed: impl Fn(&Mark) -> bool,
+        expired: impl Fn(&Pending) -> bool,
+    ) -> Vec<Delayed> {
+        let mut out = Vec::new();
+        for group in self.groups.values_mut().filter(|group| group.due <= now) {
+            if group.waiting.iter().filter_map(|delayed| delayed.mark.as_ref()).all(&is_passed) {
+                out.append(&mut group.waiting);
+            } else {
+                out.extend(group.waiting.extract_if(.., |delayed| expired(&delayed.request.pending)));
+                group.due = now + FIRST_MS;
+            }
+        }
+        self.groups.retain(|_, group| !group.waiting.is_empty());
+        out
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.groups.values().map(|group| group.waiting.len()).sum()
     }
 
     /// When the next one is due.
     pub(super) fn next(&self) -> Option<Millis> {
-        self.waiting.iter().map(|delayed| delayed.due).min()
+        self.groups.values().map(|group| group.due).min()
     }
+}
+
+/// Requests with the same key must keep their order.
+const fn key(pending: &Pending) -> (u64, u16) {
+    (pending.ticket.client_key(), pending.slot)
 }

@@ -14,15 +14,15 @@ pub(super) const NOBODY: NodeId = NodeId::MAX;
 
 /// Who owns which slot, as this worker knows it.
 pub(super) struct View {
-    owners: Box<[NodeId; SLOTS as usize]>,
+    owners: Box<[NodeId]>,
     /// The epoch at which each slot last changed its owner.
-    changed: Box<[u32; SLOTS as usize]>,
+    changed: Box<[u32]>,
     epoch: u32,
 }
 
 impl View {
     pub(super) fn new() -> Self {
-        Self { owners: Box::new([NOBODY; SLOTS as usize]), changed: Box::new([0; SLOTS as usize]), epoch: 0 }
+        Self { owners: vec![NOBODY; usize::from(SLOTS)].into(), changed: vec![0; usize::from(SLOTS)].into(), epoch: 0 }
     }
 
     /// Who owns `slot`.

@@ -1,7 +1,6 @@
 //! What clients may ask about commands and about themselves: COMMAND, CLIENT INFO, names for CONFIG GET.
 
-use super::local::say;
-use super::session::{Flow, Room, Session, refuse};
+use super::state::{Flow, Room, Session, refuse, say};
 use crate::command::keys;
 use crate::command::{self, Spec};
 use crate::replies::ClientId;
@@ -72,7 +71,6 @@ pub(super) fn commands(
             for name in request.args().skip(2) {
                 match named(name) {
                     Some(spec) => row(spec, proto, out),
-                    None if proto == Proto::Resp2 => out.extend_from_slice(b"*-1\r\n"),
                     None => encode::null(out, proto),
                 }
             }
@@ -105,9 +103,13 @@ fn row(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
     encode::integer(out, i64::from(spec.arity));
     let flags: Vec<&str> = spec.flags.names().collect();
     encode::set(out, flags.len(), proto);
-    flags.iter().for_each(|flag| encode::simple(out, flag));
+    for flag in flags {
+        encode::simple(out, flag);
+    }
     let (first, last, step) = spec.legacy_keys();
-    [first, last, step].into_iter().for_each(|number| encode::integer(out, number));
+    for number in [first, last, step] {
+        encode::integer(out, number);
+    }
     encode::set(out, 0, proto);
     encode::array(out, 0);
     encode::array(out, 0);
@@ -146,7 +148,9 @@ fn get_keys(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
         Ok(()) if found.is_empty() => refuse(client, "ERR The command has no key arguments", room),
         Ok(()) => say(client, room, |out| {
             encode::array(out, found.len());
-            found.iter().for_each(|&at| encode::bulk(out, inner.arg(at).unwrap_or_default()));
+            for at in found {
+                encode::bulk(out, inner.arg(at).unwrap_or_default());
+            }
         }),
     }
 }

@@ -5,8 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::local::say;
-use super::session::{Flow, Room, Session};
+use super::state::{Flow, Room, Session, say};
 use crate::cluster::topology::Topology;
 use crate::replies::ClientId;
 use crate::resp::encode;

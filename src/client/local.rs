@@ -3,7 +3,7 @@
 //! Those that shape the session are in `setup`, those that describe things in `about` and `info`.
 
 use super::process::wall_clock;
-use super::session::{Flow, Room, Session, refuse};
+use super::state::{Flow, Room, Session, ok, refuse, say};
 use super::{Select, about, info, setup};
 use crate::cluster::slot::slot;
 use crate::command::Spec;
@@ -74,17 +74,6 @@ pub(super) fn instead_of_a_node(
     }
     let proto = session.proto;
     Some(say(client, room, |out| encode::map(out, 0, proto)))
-}
-
-/// Appends an answer.
-pub(super) fn say(client: ClientId, room: &mut Room, write: impl FnOnce(&mut Vec<u8>)) -> Flow {
-    room.replies.answer(client, write);
-    Flow::Taken
-}
-
-/// `+OK`.
-pub(super) fn ok(client: ClientId, room: &mut Room) -> Flow {
-    say(client, room, |out| encode::simple(out, "OK"))
 }
 
 fn ping(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {

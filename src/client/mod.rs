@@ -19,9 +19,10 @@ mod local;
 pub mod process;
 mod session;
 mod setup;
+mod state;
 
 pub use process::Process;
-pub use session::{Room, Session};
+pub use state::{Room, Session};
 
 /// What one client may do and cost.
 #[derive(Clone, Debug, PartialEq)]

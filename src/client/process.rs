@@ -116,8 +116,7 @@ impl Process {
     }
 }
 
-/// The time of day, since 1970.
-#[expect(clippy::disallowed_methods, reason = "TIME and run_id want the time of day; nothing is measured with it")]
+/// The time of day, since 1970. Nothing is measured with it.
 pub(super) fn wall_clock() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

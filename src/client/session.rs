@@ -1,133 +1,18 @@
 //! The way of a client's bytes: decode, look up, route, send; or answer, or wait.
 
-use std::rc::Rc;
-use std::sync::Arc;
+use std::fmt::Write as _;
 
-use super::{Options, Process, local};
-use crate::backend::{Backend, Millis, Outgoing};
+use super::local;
+use super::state::{Flow, Room, Session, Wait, refuse, wrong_arity};
+use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Spec};
 use crate::merge::Gather;
-use crate::replies::{ClientId, Queue, Replies};
-use crate::resp::request::{Args, Decoder, Limits, ProtocolError, Request, Step};
-use crate::resp::{Proto, encode};
-use crate::route::{self, Parts, Route};
-
-/// The rooms that a session sends into: those of its worker.
-pub struct Room {
-    /// To the nodes.
-    pub backend: Backend,
-    /// To the clients.
-    pub replies: Replies,
-    /// What the process shares.
-    pub process: Arc<Process>,
-    /// The same as in `process`, without a pointer to follow.
-    pub options: Rc<Options>,
-    /// This turn's time.
-    pub now: Millis,
-    /// Requests taken so far.
-    pub commands: u64,
-    parts: Parts,
-    frame: Vec<u8>,
-}
-
-impl Room {
-    /// The rooms of one worker.
-    #[must_use]
-    pub fn new(backend: Backend, process: Arc<Process>) -> Self {
-        let options = Rc::new(process.options.clone());
-        Self {
-            backend,
-            replies: Replies::default(),
-            process,
-            options,
-            now: 0,
-            commands: 0,
-            parts: Parts::default(),
-            frame: Vec::new(),
-        }
-    }
-}
-
-/// What a session waits for before it takes the next request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wait {
-    /// Every reply so far.
-    Quiet,
-    /// Replies to go out: too many bytes or requests are held for this client.
-    Output,
-    /// The pipeline to the owner of this slot to have room.
-    Node(u16),
-}
-
-/// What became of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flow {
-    /// Taken: answered or on its way.
-    Taken,
-    /// Not taken: to be read again when every reply so far is out of the nodes.
-    Quiet,
-    /// Not taken: to be read again when this slot's node has room.
-    Node(u16),
-    /// Taken, and the last one.
-    Close,
-}
-
-/// What a client said of itself.
-#[derive(Debug, Default)]
-pub(super) struct Introduction {
-    pub(super) name: String,
-    pub(super) library: String,
-    pub(super) library_version: String,
-}
-
-/// One client's session.
-pub struct Session {
-    /// What `CLIENT ID` answers.
-    pub(super) id: u64,
-    pub(super) proto: Proto,
-    /// Which of the configured users it is; with no users, everybody is.
-    pub(super) user: Option<usize>,
-    pub(super) introduction: Introduction,
-    /// The client's address, and the one that it connected to.
-    pub(super) peer: Box<str>,
-    pub(super) local: Box<str>,
-    pub(super) since: Millis,
-    pub(super) last_command: Option<&'static Spec>,
-    decoder: Decoder,
-    inbox: Vec<u8>,
-    /// How much of the inbox was taken.
-    taken: usize,
-    /// The view of the slots by which the requests under way were routed.
-    epoch: u32,
-    wait: Option<Wait>,
-    closing: bool,
-    /// When the last bytes came.
-    active: Millis,
-}
+use crate::replies::ClientId;
+use crate::resp::encode;
+use crate::resp::request::{Args, Limits, ProtocolError, Request, Step};
+use crate::route::{self, Route};
 
 impl Session {
-    /// A session that begins.
-    #[must_use]
-    pub fn new(id: u64, peer: &str, local: &str, now: Millis) -> Self {
-        Self {
-            id,
-            proto: Proto::Resp2,
-            user: None,
-            introduction: Introduction::default(),
-            peer: peer.into(),
-            local: local.into(),
-            since: now,
-            last_command: None,
-            decoder: Decoder::default(),
-            inbox: Vec::new(),
-            taken: 0,
-            epoch: 0,
-            wait: None,
-            closing: false,
-            active: now,
-        }
-    }
-
     /// Takes what the client sent.
     #[inline]
     pub fn receive(&mut self, client: ClientId, fresh: &[u8], args: &mut Args, room: &mut Room) {
@@ -164,39 +49,7 @@ impl Session {
         }
     }
 
-    /// Whether there are requests that were received and not taken because of a limit or a change under way.
-    #[must_use]
-    pub const fn is_waiting(&self) -> bool {
-        self.wait.is_some()
-    }
-
-    /// Whether more may be read from the client.
-    #[must_use]
-    pub fn may_read(&self, options: &Options) -> bool {
-        !self.closing && (self.wait.is_none() || self.inbox.len() - self.taken < options.max_input_bytes)
-    }
-
-    /// Whether the client takes its leave: nothing more is read.
-    #[must_use]
-    pub const fn is_closing(&self) -> bool {
-        self.closing
-    }
-
-    /// Milliseconds since the client last sent something.
-    #[must_use]
-    pub const fn idle_ms(&self, now: Millis) -> Millis {
-        now.saturating_sub(self.active)
-    }
-
-    /// Takes no further request; what is owed is still answered.
-    pub fn close(&mut self) {
-        self.closing = true;
-        self.wait = None;
-        self.inbox = Vec::new();
-        self.taken = 0;
-    }
-
-    fn must_wait(&self, client: ClientId, room: &Room) -> bool {
+    fn must_wait(&self, client: ClientId, room: &mut Room) -> bool {
         let Some(queue) = room.replies.queue(client) else { return true };
         match self.wait {
             None => false,
@@ -205,56 +58,55 @@ impl Session {
             Some(Wait::Output) => {
                 queue.held() > room.options.max_output_bytes / 2 || queue.in_flight() > room.options.max_in_flight / 2
             }
-            Some(Wait::Node(slot)) => !room.backend.has_room(slot, self.proto),
+            Some(Wait::Node(slot)) => room.backend.lane(slot, self.proto).is_none(),
         }
     }
 
     /// Takes requests from `bytes` as long as it may; gives how many bytes were taken.
     fn walk(&mut self, client: ClientId, bytes: &[u8], args: &mut Args, room: &mut Room) -> usize {
         let mut taken = 0;
+        let mut allowance = Allowance::default();
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-            if room.replies.queue(client).is_none_or(|queue| is_full(queue, &room.options)) {
-                self.wait = Some(Wait::Output);
-                break;
+            if allowance.is_spent() {
+                allowance = Allowance::of(client, self.is_trusted(room), room);
+                if allowance.is_spent() {
+                    self.wait = Some(Wait::Output);
+                    break;
+                }
             }
-            let limits = self.limits(&room.options);
-            match self.decoder.step(rest, args, &limits) {
+            let used = match self.decoder.step(rest, args, &allowance.limits) {
                 Ok(Step::Request { used, inline }) => {
                     let request = args.request(rest, used, inline);
                     match self.take(client, &request, room) {
-                        Flow::Taken => taken += used,
-                        Flow::Quiet => {
-                            self.wait = Some(Wait::Quiet);
-                            break;
-                        }
-                        Flow::Node(slot) => {
-                            self.wait = Some(Wait::Node(slot));
-                            break;
-                        }
-                        Flow::Close => {
-                            self.close();
+                        Flow::Sent => allowance.spend(used),
+                        // What the proxy answers itself may be long, and may change what the client may do.
+                        Flow::Taken => allowance = Allowance::default(),
+                        flow => {
+                            self.stop(flow);
                             break;
                         }
                     }
+                    used
                 }
-                Ok(Step::Empty { used }) => taken += used,
+                Ok(Step::Empty { used }) => used,
                 Ok(Step::More) => break,
                 Err(error) => {
                     self.refuse_protocol(client, error, room);
                     break;
                 }
-            }
+            };
+            taken += used;
         }
         taken
     }
 
-    #[inline]
-    const fn limits(&self, options: &Options) -> Limits {
-        if self.user.is_none() && !options.users.is_empty() {
-            return Limits::UNAUTHENTICATED;
+    /// Notes why the next request cannot be taken now.
+    fn stop(&mut self, flow: Flow) {
+        match flow {
+            Flow::Quiet => self.wait = Some(Wait::Quiet),
+            Flow::Node(slot) => self.wait = Some(Wait::Node(slot)),
+            _ => self.close(),
         }
-        let frame = options.max_bulk_bytes.saturating_add(64 << 20);
-        Limits { args: options.max_args, bulk: options.max_bulk_bytes, frame, unauthenticated: false }
     }
 
     #[cold]
@@ -272,7 +124,7 @@ impl Session {
         let Some(spec) = command::lookup(request.name()).and_then(|spec| spec.resolve(request)) else {
             return self.unknown(client, request, room);
         };
-        if self.user.is_none() && !room.options.users.is_empty() && !spec.flags.has(Flags::NO_AUTH) {
+        if !self.is_trusted(room) && !spec.flags.has(Flags::NO_AUTH) {
             return refuse(client, "NOAUTH Authentication required.", room);
         }
         if !spec.arity_ok(request.argc()) {
@@ -286,36 +138,37 @@ impl Session {
             Ok(Route::Local) => local::answer(self, client, spec, request, room),
             Err(refused) => refuse(client, &refused.to_string(), room),
         };
-        if matches!(flow, Flow::Taken | Flow::Close) {
+        if matches!(flow, Flow::Sent | Flow::Taken | Flow::Close) {
             self.last_command = Some(spec);
             room.commands += 1;
         }
         flow
     }
 
-    /// Whether a request for `slot` may leave now: see [`Backend::may_follow`].
+    /// The lane for a request to `slot`, or why it may not leave now: see [`Backend::may_follow`].
     #[inline]
-    fn check(&mut self, client: ClientId, slot: u16, room: &Room) -> Option<Flow> {
+    fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
         if !room.backend.may_follow(slot, self.epoch) {
             if room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
-                return Some(Flow::Quiet);
+                return Err(Flow::Quiet);
             }
             self.epoch = room.backend.epoch();
         }
-        if room.backend.has_room(slot, self.proto) { None } else { Some(Flow::Node(slot)) }
+        room.backend.lane(slot, self.proto).ok_or(Flow::Node(slot))
     }
 
     #[inline]
     fn forward(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, slot: u16, room: &mut Room) -> Flow {
-        if let Some(flow) = self.check(client, slot, room) {
-            return flow;
-        }
+        let lane = match self.lane(client, slot, room) {
+            Ok(lane) => lane,
+            Err(flow) => return flow,
+        };
         let frame = request.frame();
         if let Some(ticket) = room.replies.reserve(client, frame.len()) {
             let read = spec.flags.has(Flags::READONLY);
-            room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, ticket);
+            room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, lane, ticket);
         }
-        Flow::Taken
+        Flow::Sent
     }
 
     #[cold]
@@ -330,10 +183,12 @@ impl Session {
     /// One sub-request a slot; all of a node's leave in one write.
     fn split(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, merge: Merge, room: &mut Room) -> Flow {
         let parts = std::mem::take(&mut room.parts);
-        let blocked = parts.iter().find_map(|part| self.check(client, part.slot, room));
-        if let (None, Some(whole)) = (blocked, room.replies.reserve(client, request.frame().len())) {
+        let blocked = parts.iter().find_map(|part| self.lane(client, part.slot, room).err());
+        if blocked.is_none()
+            && let Some(whole) = room.replies.reserve(client, request.frame().len())
+        {
             let step = route::step(spec);
-            let first = parts.iter().flat_map(|part| part.arguments().next()).min().unwrap_or(1);
+            let first = parts.iter().filter_map(|part| part.arguments().next()).min().unwrap_or(1);
             let mut order = Vec::new();
             let mut starts = Vec::new();
             for part in parts.iter() {
@@ -349,8 +204,10 @@ impl Session {
             for (ticket, part) in room.replies.split(whole, gather, count).zip(parts.iter()) {
                 room.frame.clear();
                 part.write(request, step, &mut room.frame);
+                // A part may find its lane full by now: its request was let in as a whole.
+                let lane = room.backend.lane(part.slot, self.proto).unwrap_or(Lane::New);
                 let request = Outgoing { frame: &room.frame, slot: part.slot, read, proto: self.proto };
-                room.backend.send(request, ticket);
+                room.backend.send(request, lane, ticket);
             }
         }
         room.parts = parts;
@@ -370,7 +227,7 @@ impl Session {
         if slots.is_empty() {
             return refuse(client, "CLUSTERDOWN no primary of the cluster is known yet", room);
         }
-        if let Some(flow) = slots.iter().find_map(|&slot| self.check(client, slot, room)) {
+        if let Some(flow) = slots.iter().find_map(|&slot| self.lane(client, slot, room).err()) {
             return flow;
         }
         let frame = request.frame();
@@ -378,7 +235,8 @@ impl Session {
             let read = spec.flags.has(Flags::READONLY);
             let gather = Gather::new(merge, self.proto, slots.len() as u32);
             for (ticket, &slot) in room.replies.split(whole, gather, slots.len() as u32).zip(&slots) {
-                room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, ticket);
+                let lane = room.backend.lane(slot, self.proto).unwrap_or(Lane::New);
+                room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, lane, ticket);
             }
         }
         Flow::Taken
@@ -392,7 +250,7 @@ impl Session {
             tracing::warn!("client {} at {} speaks HTTP: closed", self.id, self.peer);
             return Flow::Close;
         }
-        if self.user.is_none() && !room.options.users.is_empty() {
+        if !self.is_trusted(room) {
             return refuse(client, "NOAUTH Authentication required.", room);
         }
         let cut = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..128).unwrap_or(bytes)).into_owned();
@@ -406,27 +264,51 @@ impl Session {
             if text.len() >= 256 {
                 break;
             }
-            text.push_str(&format!("'{}' ", cut(arg)));
+            let _ = write!(text, "'{}' ", cut(arg));
         }
         refuse(client, &text, room)
     }
 }
 
-/// Whether a client holds so much that its next request must wait.
-#[inline]
-const fn is_full(queue: &Queue, options: &Options) -> bool {
-    queue.held() >= options.max_output_bytes || queue.in_flight() >= options.max_in_flight
+/// How much a client may still put under way before its limits are looked at again.
+struct Allowance {
+    requests: usize,
+    bytes: usize,
+    limits: Limits,
 }
 
-/// Answers with an error.
-#[cold]
-pub(super) fn refuse(client: ClientId, text: &str, room: &mut Room) -> Flow {
-    room.replies.answer(client, |out| encode::error(out, text));
-    Flow::Taken
+impl Default for Allowance {
+    /// Spent.
+    fn default() -> Self {
+        Self { requests: 0, bytes: 0, limits: Limits::UNAUTHENTICATED }
+    }
 }
 
-/// Answers that the number of arguments is wrong, as Redis words it.
-#[cold]
-pub(super) fn wrong_arity(client: ClientId, spec: &Spec, room: &mut Room) -> Flow {
-    refuse(client, &format!("ERR wrong number of arguments for '{}' command", spec.full_name()), room)
+impl Allowance {
+    fn of(client: ClientId, trusted: bool, room: &Room) -> Self {
+        let options = &room.options;
+        let limits = if trusted {
+            let frame = options.max_bulk_bytes.saturating_add(64 << 20);
+            Limits { args: options.max_args, bulk: options.max_bulk_bytes, frame, unauthenticated: false }
+        } else {
+            Limits::UNAUTHENTICATED
+        };
+        let Some(queue) = room.replies.queue(client) else { return Self::default() };
+        Self {
+            requests: options.max_in_flight.saturating_sub(queue.in_flight()),
+            bytes: options.max_output_bytes.saturating_sub(queue.held()),
+            limits,
+        }
+    }
+
+    #[inline]
+    const fn is_spent(&self) -> bool {
+        self.requests == 0 || self.bytes == 0
+    }
+
+    #[inline]
+    const fn spend(&mut self, bytes: usize) {
+        self.requests = self.requests.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
 }

@@ -1,8 +1,7 @@
 //! The commands that shape a session: HELLO, AUTH, RESET, CLIENT.
 
 use super::auth;
-use super::local::{ok, say};
-use super::session::{Flow, Introduction, Room, Session, refuse, wrong_arity};
+use super::state::{Flow, Introduction, Room, Session, ok, refuse, say, wrong_arity};
 use crate::command::Spec;
 use crate::replies::ClientId;
 use crate::resp::request::Request;
@@ -100,7 +99,7 @@ pub(super) fn hello(session: &mut Session, client: ClientId, request: &Request<'
     {
         return refuse(client, text, room);
     }
-    if session.user.is_none() && !room.options.users.is_empty() {
+    if !session.is_trusted(room) {
         let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
                     <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
                     RESP protocol version at the same time";
@@ -199,16 +198,13 @@ fn set_info(session: &mut Session, client: ClientId, attribute: &[u8], value: &[
             return refuse(client, &text, room);
         }
     };
-    match printable(value) {
-        Some(value) => {
-            *field = value;
-            ok(client, room)
-        }
-        None => {
-            let name = String::from_utf8_lossy(attribute).to_lowercase();
-            let text = format!("ERR {name} cannot contain spaces, newlines or special characters.");
-            refuse(client, &text, room)
-        }
+    if let Some(value) = printable(value) {
+        *field = value;
+        ok(client, room)
+    } else {
+        let name = String::from_utf8_lossy(attribute).to_lowercase();
+        let text = format!("ERR {name} cannot contain spaces, newlines or special characters.");
+        refuse(client, &text, room)
     }
 }
 

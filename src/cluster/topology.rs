@@ -60,8 +60,8 @@ pub struct Topology {
     pub cluster_epoch: u64,
     /// Primaries and replicas.
     pub nodes: Vec<Node>,
-    /// For each slot its primary in `nodes`, or [`UNOWNED`].
-    pub slots: Box<[NodeIndex; SLOTS as usize]>,
+    /// For each of the 16384 slots its primary in `nodes`, or [`UNOWNED`].
+    pub slots: Box<[NodeIndex]>,
     /// What the nodes say of themselves.
     pub facts: Facts,
 }
@@ -72,7 +72,7 @@ impl Default for Topology {
             version: 0,
             cluster_epoch: 0,
             nodes: Vec::new(),
-            slots: Box::new([UNOWNED; SLOTS as usize]),
+            slots: vec![UNOWNED; usize::from(SLOTS)].into(),
             facts: Facts::default(),
         }
     }

@@ -1,3 +1,5 @@
+//! What each client is owed, in which order, and what is left when it goes.
+
 use super::*;
 use crate::command::Merge;
 use crate::resp::Proto;
@@ -62,7 +64,7 @@ fn the_stash_stays_small_for_a_client_that_never_pauses() {
         before = next;
         let len = replies.begin_write(client).unwrap().len();
         replies.wrote(client, len);
-        assert!(replies.queue(client).unwrap().stash.len() <= STASH_MIN + 200);
+        assert!(replies.queue(client).unwrap().stash.bytes.len() <= STASH_MIN + 200);
     }
     replies.deliver(before, b"z");
     assert_eq!(replies.queue(client).map(Queue::in_flight), Some(0));

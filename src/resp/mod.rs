@@ -5,6 +5,7 @@
 //! <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
 pub mod encode;
+mod inline;
 pub mod reply;
 pub mod request;
 pub mod value;

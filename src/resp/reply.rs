@@ -128,7 +128,7 @@ impl Scanner {
             b'~' if resp3 => self.aggregate(bytes, at, 1, false),
             b'%' if resp3 => self.aggregate(bytes, at, 2, false),
             b'|' if resp3 => Ok(self.aggregate(bytes, at, 2, false)?.map(|item| Item { attribute: true, ..item })),
-            b'>' if resp3 && self.open.len() == 1 => self.aggregate(bytes, at, 1, false),
+            b'>' if resp3 && at == 0 => self.aggregate(bytes, at, 1, false),
             b'>' if resp3 => Err(ReplyError::NestedPush),
             b';' | b'.' if resp3 => Err(ReplyError::Streamed),
             other => Err(ReplyError::Type(other)),

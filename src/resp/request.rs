@@ -5,7 +5,7 @@
 //! where two parsers disagree, requests get smuggled. A multibulk frame that passes is canonical, so its bytes
 //! go to a node as they are; an inline one is written anew. What a request means is left to `command`.
 
-use super::encode;
+use super::{encode, inline};
 
 /// Where an argument stands, relative to the start of its frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,7 +160,7 @@ pub enum ProtocolError {
     /// A quote that is not closed, or not followed by a space.
     #[error("unbalanced quotes in request")]
     Quotes,
-    /// The first byte belongs to another protocol (TLS, PostgreSQL).
+    /// The first byte belongs to another protocol (TLS, `PostgreSQL`).
     #[error("not a RESP request")]
     NotResp,
 }
@@ -196,13 +196,17 @@ impl Decoder {
     #[inline]
     pub fn step(&mut self, bytes: &[u8], args: &mut Args, limits: &Limits) -> Result<Step, ProtocolError> {
         if self.read == 0 {
+            if let Some(used) = quick(bytes, args, limits) {
+                return Ok(Step::Request { used, inline: false });
+            }
             args.spans.clear();
             match bytes.first() {
                 None => return Ok(Step::More),
-                Some(b'*') => match self.header(bytes, limits)? {
-                    Some(step) => return Ok(step),
-                    None => {}
-                },
+                Some(b'*') => {
+                    if let Some(step) = self.header(bytes, limits)? {
+                        return Ok(step);
+                    }
+                }
                 Some(_) => return self.inline(bytes, args, limits),
             }
         } else {
@@ -227,23 +231,20 @@ impl Decoder {
     }
 
     /// `*n`: sets `left`, or gives what to return at once.
-    #[inline]
     fn header(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<Step>, ProtocolError> {
         let (count, next) = match length(bytes, 1) {
             Number::Is(count, next) => (count, next),
             Number::More => return Ok(Some(Step::More)),
-            Number::Bad => {
-                let Some(next) = negative(bytes) else { return Err(ProtocolError::MultibulkLength) };
-                return Ok(Some(Step::Empty { used: next }));
-            }
+            Number::Bad => return negative(bytes).map(Some),
         };
         if count == 0 {
             return Ok(Some(Step::Empty { used: next }));
         }
         if count > limits.args {
-            return Err(match limits.unauthenticated {
-                true => ProtocolError::UnauthenticatedMultibulk,
-                false => ProtocolError::MultibulkLength,
+            return Err(if limits.unauthenticated {
+                ProtocolError::UnauthenticatedMultibulk
+            } else {
+                ProtocolError::MultibulkLength
             });
         }
         self.left = count;
@@ -252,7 +253,6 @@ impl Decoder {
     }
 
     /// The arguments, from where the last call stopped.
-    #[inline]
     fn bulks(&mut self, bytes: &[u8], args: &mut Args, limits: &Limits) -> Result<Step, ProtocolError> {
         let mut at = self.read;
         let mut left = self.left;
@@ -313,7 +313,7 @@ impl Decoder {
             return Err(ProtocolError::InlineSize);
         }
         let line = bytes.get(..end).unwrap_or_default();
-        let words = split_line(line.strip_suffix(b"\r").unwrap_or(line)).ok_or(ProtocolError::Quotes)?;
+        let words = inline::split(line.strip_suffix(b"\r").unwrap_or(line)).ok_or(ProtocolError::Quotes)?;
         if words.is_empty() {
             return Ok(Step::Empty { used: end + 1 });
         }
@@ -332,6 +332,47 @@ impl Decoder {
     }
 }
 
+/// A whole multibulk request without anything unusual, the one that comes nearly always: where it ends. `None`
+/// leaves it to the careful reading, which finds out what is unusual.
+#[inline]
+fn quick(bytes: &[u8], args: &mut Args, limits: &Limits) -> Option<usize> {
+    let (count, header) = small(bytes, b'*')?;
+    if count == 0 || count > limits.args {
+        return None;
+    }
+    if args.spans.len() != count {
+        args.spans.resize(count, Span::default());
+    }
+    let mut at = header;
+    for span in &mut args.spans {
+        let rest = bytes.get(at..)?;
+        let (len, header) = small(rest, b'$')?;
+        let (_, end) = rest.get(header..)?.split_at_checked(len)?;
+        if *end.first_chunk()? != *b"\r\n" {
+            return None;
+        }
+        *span = Span { start: (at + header) as u32, len: len as u32 };
+        at += header + len + 2;
+    }
+    Some(at)
+}
+
+/// `kind` and a number of one or two digits with its CRLF: the number, and how many bytes all of it takes.
+#[inline]
+fn small(bytes: &[u8], kind: u8) -> Option<(usize, usize)> {
+    let &[first, tens, ones, cr, lf] = bytes.first_chunk()?;
+    if first != kind {
+        return None;
+    }
+    let value = usize::from(tens.wrapping_sub(b'0'));
+    if [ones, cr] == *b"\r\n" {
+        return (value < 10).then_some((value, 4));
+    }
+    let second = usize::from(ones.wrapping_sub(b'0'));
+    let is_canonical = value.wrapping_sub(1) < 9 && second < 10 && [cr, lf] == *b"\r\n";
+    is_canonical.then_some((value * 10 + second, 5))
+}
+
 /// A decimal number that ends with CRLF.
 enum Number {
     /// Its value and where the next byte stands.
@@ -341,7 +382,6 @@ enum Number {
 }
 
 /// Reads a canonical decimal number (no sign, no leading zero) at `at`.
-#[inline]
 fn length(bytes: &[u8], at: usize) -> Number {
     let mut value = 0usize;
     let mut next = at;
@@ -366,16 +406,17 @@ fn length(bytes: &[u8], at: usize) -> Number {
     }
 }
 
-/// `*-n`, which Redis reads as nothing: where the next byte stands.
-fn negative(bytes: &[u8]) -> Option<usize> {
-    match (bytes.get(1)?, length(bytes, 2)) {
-        (b'-', Number::Is(value, next)) if value > 0 => Some(next),
-        _ => None,
+/// `*-n`, which Redis reads as nothing.
+#[cold]
+fn negative(bytes: &[u8]) -> Result<Step, ProtocolError> {
+    match (bytes.get(1), length(bytes, 2)) {
+        (Some(b'-'), Number::Is(value, next)) if value > 0 => Ok(Step::Empty { used: next }),
+        (Some(b'-'), Number::More) if bytes.get(2) != Some(&b'0') => Ok(Step::More),
+        _ => Err(ProtocolError::MultibulkLength),
     }
 }
 
 /// `$n` at `at`: the length and where the body stands.
-#[inline]
 fn bulk_header(bytes: &[u8], at: usize, limits: &Limits) -> Result<Option<(usize, usize)>, ProtocolError> {
     match bytes.get(at) {
         Some(b'$') => {}
@@ -388,90 +429,6 @@ fn bulk_header(bytes: &[u8], at: usize, limits: &Limits) -> Result<Option<(usize
         Number::More => Ok(None),
         Number::Is(..) | Number::Bad => Err(ProtocolError::BulkLength),
     }
-}
-
-/// Splits a line at white space; `"…"` with escapes, `'…'` with `\'` only. `None` for unbalanced quotes.
-fn split_line(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words = Vec::new();
-    let mut at = 0;
-    loop {
-        while line.get(at).is_some_and(|&b| is_space(b)) {
-            at += 1;
-        }
-        if at >= line.len() {
-            return Some(words);
-        }
-        let mut word = Vec::new();
-        at = read_word(line, at, &mut word)?;
-        words.push(word);
-    }
-}
-
-/// Reads one word that begins at `at`; gives where it ends.
-fn read_word(line: &[u8], mut at: usize, word: &mut Vec<u8>) -> Option<usize> {
-    loop {
-        match line.get(at) {
-            None => return Some(at),
-            Some(&b) if is_space(b) => return Some(at),
-            Some(&quote @ (b'"' | b'\'')) => {
-                at = read_quoted(line, at + 1, quote, word)?;
-                // A closing quote ends the word: only white space may follow.
-                return line.get(at).is_none_or(|&b| is_space(b)).then_some(at);
-            }
-            Some(&b) => {
-                word.push(b);
-                at += 1;
-            }
-        }
-    }
-}
-
-/// Reads up to the closing `quote`; gives where the byte behind it stands.
-fn read_quoted(line: &[u8], mut at: usize, quote: u8, word: &mut Vec<u8>) -> Option<usize> {
-    loop {
-        let byte = *line.get(at)?;
-        if byte == quote {
-            return Some(at + 1);
-        }
-        if byte == b'\\' && quote == b'"' {
-            at = read_escape(line, at + 1, word)?;
-        } else if byte == b'\\' && line.get(at + 1) == Some(&b'\'') {
-            word.push(b'\'');
-            at += 2;
-        } else {
-            word.push(byte);
-            at += 1;
-        }
-    }
-}
-
-/// One escape of a double-quoted word, behind its backslash.
-fn read_escape(line: &[u8], at: usize, word: &mut Vec<u8>) -> Option<usize> {
-    let byte = *line.get(at)?;
-    if byte == b'x'
-        && let (Some(high), Some(low)) = (hex(line.get(at + 1)), hex(line.get(at + 2)))
-    {
-        word.push(high * 16 + low);
-        return Some(at + 3);
-    }
-    word.push(match byte {
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'b' => 8,
-        b'a' => 7,
-        other => other,
-    });
-    Some(at + 1)
-}
-
-fn hex(byte: Option<&u8>) -> Option<u8> {
-    char::from(*byte?).to_digit(16).map(|d| d as u8)
-}
-
-/// What C's `isspace` calls white space.
-const fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | 9..=13)
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ fn routed() -> impl Iterator<Item = &'static command::Spec> {
     all.filter(|spec| matches!(spec.plan, Plan::ByKey | Plan::Split(_) | Plan::AnyNode | Plan::Primaries(_)))
 }
 
-/// Rows that act on all nodes at once, and so would disturb the tests beside this one; others look after them.
+/// Rows that concern all keys at once, and so would disturb the tests beside this one; `split` looks after them.
 const ELSEWHERE: [&str; 4] = ["dbsize", "flushall", "flushdb", "keys"];
 
 #[test]
@@ -148,6 +148,30 @@ fn every_row_that_routes_is_compared() {
         .filter(|name| !compared.contains(name) && !ELSEWHERE.contains(&name.as_str()))
         .collect();
     assert!(missing.is_empty(), "no line in rows/ for: {missing:?}");
+}
+
+#[test]
+fn command_info_tells_name_arity_flags_and_key_positions_as_the_server_does() {
+    let proxy = proxy();
+    let (mut through, mut single) = (Client::connect(proxy.addr()), Client::connect(plain().addr()));
+    let rows: Vec<_> = command::all().map(|spec| spec.name).collect();
+    for name in rows {
+        let ask = ["COMMAND", "INFO", name];
+        let (answer, expected) = (through.call(&ask), single.call(&ask));
+        let six = |reply: &Reply| match &reply.many()[0] {
+            Value::Many(_, fields) => fields[..6].iter().map(unordered).collect(),
+            other => vec![format!("{other:?}")],
+        };
+        assert_eq!(six(&answer), six(&expected), "{name}");
+    }
+}
+
+/// The flags are a set.
+fn unordered(value: &Value) -> String {
+    let Value::Many(_, items) = value else { return format!("{value:?}") };
+    let mut items: Vec<_> = items.iter().map(unordered).collect();
+    items.sort();
+    items.join(" ")
 }
 
 #[test]

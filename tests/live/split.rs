@@ -1,6 +1,8 @@
 //! MGET, MSET, DEL, UNLINK, EXISTS and TOUCH over many slots answer as one server does.
 
-use crate::harness::{Client, Random, plain, proxy, slot};
+use slotway::demo::servers::Options;
+
+use crate::harness::{Client, Proxy, Random, Value, direct, own_cluster, plain, proxy, slot};
 
 /// Random calls over a pool of keys, some missing, some of another type, many named twice.
 #[test]
@@ -49,7 +51,7 @@ fn keys_of_every_node_are_found_by_one_call() {
     let ask = |name: &str| [vec![name.to_owned()], keys.clone()].concat();
     let reply = client.call(&ask("MGET"));
     for (key, value) in keys.iter().zip(reply.many()) {
-        assert_eq!(value, &crate::harness::Value::Bulk(format!("value of {key}").into_bytes()));
+        assert_eq!(value, &Value::Bulk(format!("value of {key}").into_bytes()));
     }
     for (name, expected) in [("EXISTS", 3000), ("TOUCH", 3000), ("UNLINK", 3000), ("DEL", 0), ("EXISTS", 0)] {
         assert_eq!(client.call(&ask(name)).int(), expected, "{name}");
@@ -64,4 +66,35 @@ fn mistakes_are_found_before_anything_is_sent() {
         assert_eq!(through.line(line), single.line(line), "{line}");
     }
     assert_eq!(through.line("EXISTS odd:1 odd:2").int(), 0);
+}
+
+#[test]
+fn what_concerns_all_keys_asks_all_primaries() {
+    if direct() {
+        return;
+    }
+    let cluster = own_cluster(&Options { replicas: 0, ..Options::default() });
+    let proxy = Proxy::start(&cluster.addrs(), &[], &[]);
+    let mut client = Client::connect(proxy.addr());
+    for flush in ["FLUSHALL", "FLUSHDB", "FLUSHALL SYNC"] {
+        for n in 0..300 {
+            assert_eq!(client.call(&["SET", &format!("all:{n}"), "v"]).text(), "+OK\r\n");
+        }
+        let counts: Vec<_> = (0..3).map(|node| cluster.call(node, &["DBSIZE"]).unwrap().int().unwrap()).collect();
+        assert!(counts.iter().all(|&count| count > 50), "the keys lie on the nodes like this: {counts:?}");
+        assert_eq!(client.line("DBSIZE").int(), 300);
+        assert_eq!(client.line("KEYS all:*").many().len(), 300);
+        let mut found: Vec<_> = client.line("KEYS all:1?").many().iter().map(|key| format!("{key:?}")).collect();
+        found.sort();
+        let wanted: Vec<_> = (10..20).map(|n| format!("{:?}", Value::Bulk(format!("all:{n}").into_bytes()))).collect();
+        assert_eq!(found, wanted);
+        assert_eq!(client.line(flush).text(), "+OK\r\n", "{flush}");
+        assert_eq!(client.line("DBSIZE").int(), 0, "{flush}");
+    }
+    let digest = client.line("SCRIPT LOAD \"return KEYS[1]\"").ok();
+    for n in 0..20 {
+        let key = format!("script:{n}");
+        let reply = client.call(&["EVALSHA".as_bytes(), digest.bulk().unwrap(), b"1", key.as_bytes()]);
+        assert_eq!(reply.bulk(), Some(key.as_bytes()), "a script is loaded on every node");
+    }
 }

@@ -1,10 +1,22 @@
 //! Scenarios in memory: an embedded cluster, a network with faults, paused time, a seed for everything.
 //!
-//! [`world`](world::world) builds all of it. The scenarios in this file check the ground that the others stand
-//! on: that the network does to bytes what a plan says, and that a run repeats itself.
+//! [`world`](world::world) builds all of it, [`proxy`] puts the proxy in front. Each other file is a group of
+//! scenarios; those in `relay` check the ground that the others stand on: that the network does to bytes what a
+//! plan says, and that a run repeats itself.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod auth;
 mod client;
+mod commands;
+mod history;
+mod hostile;
+mod leaving;
+mod limits;
+mod losses;
+mod maps;
 mod net;
+mod order;
+mod proxy;
+mod redirects;
 mod relay;
 mod world;

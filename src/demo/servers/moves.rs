@@ -1,6 +1,7 @@
 //! What operators do to a cluster: move slots between primaries, and let replicas take over.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use super::forming::wait;
 use super::view::Seen;
@@ -11,6 +12,8 @@ use crate::resp::value::Value;
 const KEYS_A_STEP: usize = 50;
 /// How long one step may take, in milliseconds.
 const STEP_LIMIT_MS: &str = "5000";
+/// The nodes give a planned failover up after 5 s.
+const ATTEMPT: Duration = Duration::from_millis(5500);
 
 /// A slot on its way from one primary to another.
 #[derive(Clone, Debug)]
@@ -45,13 +48,19 @@ impl Cluster {
     }
 
     /// A planned failover: `replica` takes over from its primary without losing a write. Returns when every running
-    /// node follows it.
+    /// node follows it. Asks again when the nodes let an attempt lapse: they vote for one primary's replicas only
+    /// once in two node timeouts.
     pub fn fail_over(&self, replica: usize, limit: Duration) -> Result<(), Error> {
-        self.call(replica, &["CLUSTER", "FAILOVER"])?;
         let port = self.node(replica)?.addr.port();
+        let leads = |seen: &Seen| seen.port == port && seen.primary && !seen.slots.is_empty();
+        let asked = Cell::new(None::<Instant>);
         wait(&format!("node {replica} to take over"), limit, || {
+            if asked.get().is_none_or(|at| at.elapsed() > ATTEMPT) && !self.seen_by(replica)?.iter().any(leads) {
+                self.call(replica, &["CLUSTER", "FAILOVER"])?;
+                asked.set(Some(Instant::now()));
+            }
             for node in self.running() {
-                if !self.seen_by(node)?.iter().any(|seen| seen.port == port && seen.primary && !seen.slots.is_empty()) {
+                if !self.seen_by(node)?.iter().any(leads) {
                     return Ok(Err(format!("node {node} still follows its primary")));
                 }
             }

@@ -78,10 +78,12 @@ impl Load {
         self.replies.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more replies have come; a load that stands still ends the wait after `limit`.
+    /// Waits until so many more replies have come. A load that stands still ends the wait after `limit`, one whose
+    /// client saw what must not be ends it at once.
     pub(crate) fn wait_for(&self, more: u64, limit: Duration) {
         let (goal, begun) = (self.replies() + more, Instant::now());
-        while self.replies() < goal && begun.elapsed() < limit {
+        let broken = || self.workers.iter().any(JoinHandle::is_finished);
+        while self.replies() < goal && begun.elapsed() < limit && !broken() {
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -1,4 +1,4 @@
-//! Commands on hashes: fields, their values, counters in fields.
+//! The commands of hashes: fields and their values, counters among them.
 
 use super::super::command::{Answer, Call, Command, Fault, Keys, OK, OVERFLOW, read, write};
 use super::super::number::int;

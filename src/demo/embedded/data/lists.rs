@@ -1,4 +1,4 @@
-//! Commands on lists, without those that block.
+//! The commands of lists: both ends, ranges and lengths. Blocking ones are not here.
 
 use super::super::command::{Answer, Call, Command, Fault, Keys, read, write};
 use super::super::reply::Reply;

@@ -1,4 +1,4 @@
-//! Commands on sets, members and their number.
+//! The commands of sets: members in the order in which the server would give them, as far as it says.
 
 use super::super::command::{Answer, Call, Command, Fault, Keys, SYNTAX, read, write};
 use super::super::reply::Reply;

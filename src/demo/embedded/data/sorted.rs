@@ -1,4 +1,4 @@
-//! Commands on sorted sets: scores, ranks, ranges.
+//! The commands of sorted sets: members by score, and ranges by rank. Ranges by score or name are not here.
 
 use super::super::command::{Answer, Call, Command, Fault, Keys, NOT_FLOAT, SYNTAX, read, write};
 use super::super::number::{score, score_text};

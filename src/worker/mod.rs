@@ -11,26 +11,30 @@
 //! that is there into one write to its client. A client that may go on after its replies went out is resumed at
 //! the end of the turn. New connections come through the [`Mailbox`]; deadlines through one timer.
 
+mod mailbox;
+mod timer;
+
 use std::future::poll_fn;
 use std::mem;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::backend::{self, Backend, Millis, Surroundings};
 use crate::client::process::Tally;
 use crate::client::{Process, Room, Session};
 use crate::cluster::Hint;
 use crate::cluster::topology::Topology;
-use crate::net::{Accepted, Addr, Link, Net, Ready, Token};
+use crate::net::{Addr, Link, Net, Ready, Token};
 use crate::replies::ClientId;
 use crate::resp::request::Args;
+pub use mailbox::Mailbox;
+use timer::Timer;
 
 /// Where to listen and how wide.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,42 +84,6 @@ const DIALED: Token = OWN + 1;
 const MAP: Token = OWN + 2;
 const TIMER: Token = OWN + 3;
 const SWEEPER: Token = OWN + 4;
-
-/// Where other threads leave word for a worker.
-pub struct Mailbox {
-    ready: Arc<Ready>,
-    accepted: Mutex<Vec<Accepted>>,
-    draining: AtomicBool,
-}
-
-impl Default for Mailbox {
-    fn default() -> Self {
-        Self { ready: Ready::new(), accepted: Mutex::default(), draining: AtomicBool::new(false) }
-    }
-}
-
-impl Mailbox {
-    fn accepted(&self) -> std::sync::MutexGuard<'_, Vec<Accepted>> {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Hands a new connection over.
-    pub fn hand_over(&self, connection: Accepted) {
-        self.accepted().push(connection);
-        self.ready.push(MAIL);
-    }
-
-    /// Says that there is a new map.
-    pub fn new_map(&self) {
-        self.ready.push(MAP);
-    }
-
-    /// Says that the worker is to end once its clients have their replies.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
-        self.ready.push(SWEEPER);
-    }
-}
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -233,6 +201,11 @@ impl Worker {
         self.resume_clients();
         self.room.backend.flush(&mut self.room.replies);
         self.write_clients();
+        debug_assert_eq!(
+            self.room.replies.tickets_out(),
+            self.room.backend.tickets(),
+            "every ticket that is out must be with the backend"
+        );
         self.arm();
         self.publish();
         if self.is_drained() { Poll::Ready(()) } else { Poll::Pending }
@@ -252,7 +225,7 @@ impl Worker {
     }
 
     fn take_mail(&mut self) {
-        let accepted = mem::take(&mut *self.mailbox.accepted());
+        let accepted = self.mailbox.take();
         for connection in accepted {
             match connection.into_stream() {
                 Ok(stream) => self.welcome(stream),
@@ -394,7 +367,7 @@ impl Worker {
     /// Closes clients that were silent for too long, that do not take their last replies, or that hinder a drain.
     fn sweep(&mut self) {
         self.sweeper.fired();
-        if self.mailbox.draining.load(Ordering::Acquire) && self.draining_since.is_none() {
+        if self.mailbox.is_draining() && self.draining_since.is_none() {
             self.draining_since = Some(self.room.now);
         }
         let (now, idle) = (self.room.now, self.room.options.idle_timeout.as_millis() as Millis);
@@ -452,40 +425,5 @@ impl Worker {
         tally.lost.set(counts.lost);
         tally.unasked.set(counts.unasked);
         tally.timed_out.set(counts.timed_out);
-    }
-}
-
-/// One timer that puts its token on the ready list.
-struct Timer {
-    waker: Waker,
-    sleep: Option<Pin<Box<Sleep>>>,
-    at: Option<Instant>,
-}
-
-impl Timer {
-    const fn new(waker: Waker) -> Self {
-        Self { waker, sleep: None, at: None }
-    }
-
-    /// Fires at `at`, or earlier if it is armed for an earlier time already.
-    fn arm_at(&mut self, at: Instant) {
-        if self.at.is_some_and(|armed| armed <= at) {
-            return;
-        }
-        self.at = Some(at);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        sleep.as_mut().reset(at);
-        if sleep.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready() {
-            self.waker.wake_by_ref();
-        }
-    }
-
-    /// Fires in `after`, or earlier if it is armed for an earlier time already.
-    fn arm(&mut self, after: Duration) {
-        self.arm_at(Instant::now() + after);
-    }
-
-    const fn fired(&mut self) {
-        self.at = None;
     }
 }

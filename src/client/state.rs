@@ -1,0 +1,195 @@
+//! What a session is: the client's side of it, and the rooms that it sends into.
+//!
+//! Data and what can be asked of it; `session` makes it move, `local` and its kin answer from it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{Options, Process};
+use crate::backend::{Backend, Millis};
+use crate::command::Spec;
+use crate::replies::{ClientId, Replies};
+use crate::resp::request::Decoder;
+use crate::resp::{Proto, encode};
+use crate::route::Parts;
+
+/// The rooms that a session sends into: those of its worker.
+pub struct Room {
+    /// To the nodes.
+    pub backend: Backend,
+    /// To the clients.
+    pub replies: Replies,
+    /// What the process shares.
+    pub process: Arc<Process>,
+    /// The same as in `process`, without a pointer to follow.
+    pub options: Rc<Options>,
+    /// This turn's time.
+    pub now: Millis,
+    /// Requests taken so far.
+    pub commands: u64,
+    pub(super) parts: Parts,
+    pub(super) frame: Vec<u8>,
+}
+
+impl Room {
+    /// The rooms of one worker.
+    #[must_use]
+    pub fn new(backend: Backend, process: Arc<Process>) -> Self {
+        let options = Rc::new(process.options.clone());
+        Self {
+            backend,
+            replies: Replies::default(),
+            process,
+            options,
+            now: 0,
+            commands: 0,
+            parts: Parts::default(),
+            frame: Vec::new(),
+        }
+    }
+}
+
+/// What a session waits for before it takes the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Every reply so far.
+    Quiet,
+    /// Replies to go out: too many bytes or requests are held for this client.
+    Output,
+    /// The pipeline to the owner of this slot to have room.
+    Node(u16),
+}
+
+/// What became of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Taken: on its way to one node.
+    Sent,
+    /// Taken in another way: answered, or on its way in parts.
+    Taken,
+    /// Not taken: to be read again when every reply so far is out of the nodes.
+    Quiet,
+    /// Not taken: to be read again when this slot's node has room.
+    Node(u16),
+    /// Taken, and the last one.
+    Close,
+}
+
+/// What a client said of itself.
+#[derive(Debug, Default)]
+pub(super) struct Introduction {
+    pub(super) name: String,
+    pub(super) library: String,
+    pub(super) library_version: String,
+}
+
+/// One client's session.
+pub struct Session {
+    /// What `CLIENT ID` answers.
+    pub(super) id: u64,
+    pub(super) proto: Proto,
+    /// Which of the configured users it is; with no users, everybody is.
+    pub(super) user: Option<usize>,
+    pub(super) introduction: Introduction,
+    /// The client's address, and the one that it connected to.
+    pub(super) peer: Box<str>,
+    pub(super) local: Box<str>,
+    pub(super) since: Millis,
+    pub(super) last_command: Option<&'static Spec>,
+    pub(super) decoder: Decoder,
+    pub(super) inbox: Vec<u8>,
+    /// How much of the inbox was taken.
+    pub(super) taken: usize,
+    /// The view of the slots by which the requests under way were routed.
+    pub(super) epoch: u32,
+    pub(super) wait: Option<Wait>,
+    pub(super) closing: bool,
+    /// When the last bytes came.
+    pub(super) active: Millis,
+}
+
+impl Session {
+    /// A session that begins.
+    #[must_use]
+    pub fn new(id: u64, peer: &str, local: &str, now: Millis) -> Self {
+        Self {
+            id,
+            proto: Proto::Resp2,
+            user: None,
+            introduction: Introduction::default(),
+            peer: peer.into(),
+            local: local.into(),
+            since: now,
+            last_command: None,
+            decoder: Decoder::default(),
+            inbox: Vec::new(),
+            taken: 0,
+            epoch: 0,
+            wait: None,
+            closing: false,
+            active: now,
+        }
+    }
+
+    /// Whether there are requests that were received and not taken because of a limit or a change under way.
+    #[must_use]
+    pub const fn is_waiting(&self) -> bool {
+        self.wait.is_some()
+    }
+
+    /// Whether more may be read from the client.
+    #[must_use]
+    pub fn may_read(&self, options: &Options) -> bool {
+        !self.closing && (self.wait.is_none() || self.inbox.len() - self.taken < options.max_input_bytes)
+    }
+
+    /// Whether the client takes its leave: nothing more is read.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Milliseconds since the client last sent something.
+    #[must_use]
+    pub const fn idle_ms(&self, now: Millis) -> Millis {
+        now.saturating_sub(self.active)
+    }
+
+    /// Takes no further request; what is owed is still answered.
+    pub fn close(&mut self) {
+        self.closing = true;
+        self.wait = None;
+        self.inbox = Vec::new();
+        self.taken = 0;
+    }
+
+    /// Whether the client need not authenticate, or has.
+    #[inline]
+    pub(super) fn is_trusted(&self, room: &Room) -> bool {
+        self.user.is_some() || room.options.users.is_empty()
+    }
+}
+
+/// Answers with an error.
+#[cold]
+pub(super) fn refuse(client: ClientId, text: &str, room: &mut Room) -> Flow {
+    room.replies.answer(client, |out| encode::error(out, text));
+    Flow::Taken
+}
+
+/// Answers that the number of arguments is wrong, as Redis words it.
+#[cold]
+pub(super) fn wrong_arity(client: ClientId, spec: &Spec, room: &mut Room) -> Flow {
+    refuse(client, &format!("ERR wrong number of arguments for '{}' command", spec.full_name()), room)
+}
+
+/// Appends an answer.
+pub(super) fn say(client: ClientId, room: &mut Room, write: impl FnOnce(&mut Vec<u8>)) -> Flow {
+    room.replies.answer(client, write);
+    Flow::Taken
+}
+
+/// `+OK`.
+pub(super) fn ok(client: ClientId, room: &mut Room) -> Flow {
+    say(client, room, |out| encode::simple(out, "OK"))
+}
