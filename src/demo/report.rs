@@ -15,7 +15,7 @@ use super::servers::wire::Wire;
 use super::tally::Tally;
 
 /// Keys of three slots that three primaries own at the start.
-const KEYS: [&str; 3] = ["pear", "apple", "kiwi"];
+const KEYS: [&str; 3] = ["apple", "lemon", "pear"];
 
 /// What runs where, and what to try.
 pub(super) fn greeting(nodes: &Nodes, proxy: &Proxy) -> Result<String, Error> {
@@ -67,8 +67,7 @@ fn lines_to_paste(proxy: &Proxy) -> String {
     };
     let [a, b, c] = KEYS;
     let mut text = "\nPaste into another terminal (the three keys are on three nodes):\n\n".to_owned();
-    for command in [format!("MSET {a} yellow {b} red {c} green"), format!("MGET {a} {b} {c}"), "INFO proxy".to_owned()]
-    {
+    for command in [format!("MSET {a} red {b} yellow {c} dark"), format!("MGET {a} {b} {c}"), "INFO proxy".to_owned()] {
         let _ = writeln!(text, "  {cli} {command}");
     }
     text
