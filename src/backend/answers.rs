@@ -81,7 +81,7 @@ impl Backend {
         }
         let (proto, node) = (pipeline.proto, pipeline.node);
         let verdict = redirect::read(reply);
-        let frame: Box<[u8]> = if verdict == Verdict::Pass { Box::default() } else { pipeline.head_frame().into() };
+        let frame: Box<[u8]> = pipeline.head_frame().into();
         let pending = match pipeline.pop() {
             Some(Expect::Deliver(pending)) => pending,
             other => return Err(unusable(other.as_ref())),
@@ -93,7 +93,7 @@ impl Backend {
         let answer = Answer { pipe, proto, from, refusal };
         match verdict {
             Verdict::Pass => {
-                self.retries.overtaken_by(&request.pending, replies);
+                self.retries.overtaken_by(&request.pending, &request.frame, replies);
                 replies.deliver(request.pending.ticket, reply);
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
@@ -202,7 +202,8 @@ fn deliver(
             match pipeline.pop() {
                 Some(Expect::Deliver(pending)) => {
                     if !retries.is_empty() {
-                        retries.overtaken_by(&pending, replies);
+                        let frame = pipeline.popped_frame(pending.len as usize);
+                        retries.overtaken_by(&pending, frame, replies);
                     }
                     replies.deliver(pending.ticket, reply);
                 }

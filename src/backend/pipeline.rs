@@ -231,6 +231,11 @@ impl Pipeline {
         self.fifo.pop_front()
     }
 
+    /// The frame of the record that was popped last, which was `len` long; without its ASKING.
+    pub(super) fn popped_frame(&self, len: usize) -> &[u8] {
+        plain(self.outbox.get(self.answered.saturating_sub(len)..self.answered).unwrap_or_default())
+    }
+
     /// Gives back the room of what was answered; to be called once a read.
     pub(super) fn compact(&mut self) {
         if self.answered == self.outbox.len() {

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use super::pipeline::{Pending, Taken};
 use super::{Millis, PipelineId};
+use crate::command::{self, keys};
 use crate::replies::Replies;
 use crate::resp::Proto;
+use crate::resp::request::{Args, Decoder, Limits, Step};
 
 /// What was under way on a connection at some time.
 #[derive(Clone, Copy, Debug)]
@@ -84,14 +86,15 @@ impl Retries {
         first.is_some_and(|first| first.request.pending.ticket.comes_before(&pending.ticket))
     }
 
-    /// A request was run: those that came before it must not be run any more, or it would be overtaken. Reads
-    /// do not mind each other.
+    /// A request, whose frame this is, was run: writes to one of its keys that came before it must not be run any
+    /// more, or they would be overtaken. Reads wait on: what they find may be newer, but is no error.
     #[cold]
-    pub(super) fn overtaken_by(&mut self, pending: &Pending, replies: &mut Replies) {
+    pub(super) fn overtaken_by(&mut self, pending: &Pending, frame: &[u8], replies: &mut Replies) {
         let Some(group) = self.groups.get_mut(&key(pending)) else { return };
         let is_overtaken = |other: &mut Delayed| {
-            let other = &other.request.pending;
-            other.ticket.comes_before(&pending.ticket) && !(other.traits.is_read() && pending.traits.is_read())
+            let Taken { pending: earlier, frame: waiting, .. } = &other.request;
+            let may_hurt = !earlier.traits.is_read() && earlier.ticket.comes_before(&pending.ticket);
+            may_hurt && share_a_key(waiting, frame)
         };
         for delayed in group.waiting.extract_if(.., is_overtaken) {
             delayed.give_up(replies);
@@ -135,4 +138,26 @@ impl Retries {
 /// Requests with the same key must keep their order.
 const fn key(pending: &Pending) -> (u64, u16) {
     (pending.ticket.client_key(), pending.slot)
+}
+
+/// Whether two requests name the same key. What cannot be read is taken for yes.
+fn share_a_key(one: &[u8], other: &[u8]) -> bool {
+    match (keys_of(one), keys_of(other)) {
+        (Some(one), Some(other)) => one.iter().any(|key| other.contains(key)),
+        _ => true,
+    }
+}
+
+/// The keys that a canonical frame names.
+fn keys_of(frame: &[u8]) -> Option<Vec<Box<[u8]>>> {
+    let limits = Limits { args: usize::MAX, bulk: usize::MAX, frame: usize::MAX, unauthenticated: false };
+    let mut args = Args::default();
+    let Ok(Step::Request { used, inline: false }) = Decoder::default().step(frame, &mut args, &limits) else {
+        return None;
+    };
+    let request = args.request(frame, used, false);
+    let spec = command::lookup(request.name())?.resolve(&request)?;
+    let mut found = Vec::new();
+    keys::each_key(spec, &request, |at| found.extend(request.arg(at).map(Into::into))).ok()?;
+    Some(found)
 }
