@@ -98,7 +98,10 @@ impl Backend {
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
             Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
-            Verdict::Later => self.later(Hint::Unowned, &answer, request, replies),
+            Verdict::Later => {
+                self.note_moving(request.pending.slot);
+                self.later(Hint::Unowned, &answer, request, replies);
+            }
             Verdict::Stale => self.later(Hint::Stale, &answer, request, replies),
             Verdict::Unauthenticated => {
                 self.put_off(proto, request, None);
@@ -128,6 +131,7 @@ impl Backend {
 
     fn asked(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.asked += 1;
+        self.note_moving(request.pending.slot);
         let node = self.by_addr.get(&target.addr(&answer.from)).copied();
         let Some(node) = node.filter(|_| !self.retries.blocks(&request.pending)) else {
             self.hint(Hint::Moved);

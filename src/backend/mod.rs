@@ -42,6 +42,8 @@ pub type PipelineId = u32;
 
 /// How often one connection is read in one turn before the others get theirs.
 const READS_A_TURN: usize = 4;
+/// How long a slot is taken to be on the move after a node said so, in milliseconds.
+const MOVING_MS: Millis = 200;
 /// Nothing waits for a time.
 const NEVER: Millis = Millis::MAX;
 
@@ -142,6 +144,8 @@ pub struct Backend {
     /// Pipelines to write.
     dirty: Vec<PipelineId>,
     retries: Retries,
+    /// Slots that nodes said are on the move, and until when that is believed.
+    moving: Vec<(u16, Millis)>,
     dialed: Rc<RefCell<Vec<Dialed>>>,
     now: Millis,
     /// When something has to be looked at again.
@@ -188,6 +192,7 @@ impl Backend {
             generation: 0,
             dirty: Vec::new(),
             retries: Retries::default(),
+            moving: Vec::new(),
             dialed: Rc::default(),
             now: 0,
             wake_at: NEVER,
@@ -200,8 +205,11 @@ impl Backend {
 
     /// Tells the time of this turn.
     #[inline]
-    pub const fn set_now(&mut self, now: Millis) {
+    pub fn set_now(&mut self, now: Millis) {
         self.now = now;
+        if !self.moving.is_empty() {
+            self.moving.retain(|&(_, until)| until > now);
+        }
     }
 
     /// When [`tick`](Self::tick) wants to be called, if at all.
@@ -227,7 +235,15 @@ impl Backend {
     #[inline]
     #[must_use]
     pub fn may_follow(&self, slot: u16, epoch: u32) -> bool {
-        epoch == self.view.epoch() || self.view.unchanged_since(slot, epoch)
+        let is_settled = self.moving.is_empty() || !self.moving.iter().any(|&(moving, _)| moving == slot);
+        is_settled && (epoch == self.view.epoch() || self.view.unchanged_since(slot, epoch))
+    }
+
+    /// A node said that `slot` is on the move: for a while each client sends to it only when it is quiet, so that
+    /// a request that has to be sent again finds none of its client's own in front of it.
+    fn note_moving(&mut self, slot: u16) {
+        self.moving.retain(|&(moving, _)| moving != slot);
+        self.moving.push((slot, self.now + MOVING_MS));
     }
 
     /// The pipeline to the owner of `slot`, or `None` while it has no room for another request.

@@ -86,15 +86,15 @@ impl Retries {
         first.is_some_and(|first| first.request.pending.ticket.comes_before(&pending.ticket))
     }
 
-    /// A request, whose frame this is, was run: writes to one of its keys that came before it must not be run any
-    /// more, or they would be overtaken. Reads wait on: what they find may be newer, but is no error.
+    /// A request, whose frame this is, was run: those with one of its keys that came before it must not be run any
+    /// more, or they would be overtaken. Reads do not mind each other.
     #[cold]
     pub(super) fn overtaken_by(&mut self, pending: &Pending, frame: &[u8], replies: &mut Replies) {
         let Some(group) = self.groups.get_mut(&key(pending)) else { return };
         let is_overtaken = |other: &mut Delayed| {
             let Taken { pending: earlier, frame: waiting, .. } = &other.request;
-            let may_hurt = !earlier.traits.is_read() && earlier.ticket.comes_before(&pending.ticket);
-            may_hurt && share_a_key(waiting, frame)
+            let both_read = earlier.traits.is_read() && pending.traits.is_read();
+            !both_read && earlier.ticket.comes_before(&pending.ticket) && share_a_key(waiting, frame)
         };
         for delayed in group.waiting.extract_if(.., is_overtaken) {
             delayed.give_up(replies);
