@@ -88,7 +88,9 @@ impl Backend {
         };
         let Some(from) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
         let request = Taken { pending, frame, may_have_run: false };
-        let answer = Answer { pipe, proto, from, reply };
+        // A redirect is never the client's, whatever becomes of the request.
+        let refusal = if matches!(verdict, Verdict::Moved(_) | Verdict::Ask(_)) { &[] } else { reply };
+        let answer = Answer { pipe, proto, from, refusal };
         match verdict {
             Verdict::Pass => {
                 self.retries.overtaken_by(&request.pending, replies);
@@ -162,7 +164,7 @@ impl Backend {
         // old owner. Only redirects in a row count.
         request.pending.hops = 0;
         if request.pending.age(self.now) + super::retry::LAST_MS >= self.timeout() {
-            replies.deliver(request.pending.ticket, answer.reply);
+            replies.deliver(request.pending.ticket, answer.refusal);
         } else {
             self.put_off(answer.proto, request, Some(answer));
         }
@@ -175,7 +177,8 @@ pub(super) struct Answer<'a> {
     proto: Proto,
     /// The node that answered.
     from: Addr,
-    pub(super) reply: &'a [u8],
+    /// What the client may be told of it.
+    pub(super) refusal: &'a [u8],
 }
 
 /// Delivers whole replies from `at` on, which moves with them, up to one that is perhaps not the client's: gives

@@ -111,7 +111,7 @@ impl Backend {
             let (pipe, pipeline) = (answer.pipe, self.pipelines.get(answer.pipe as usize)?);
             Some(Mark { pipe, generation: pipeline.generation, pushed: pipeline.pushed() })
         });
-        let refusal = answer.map_or_else(Box::default, |answer| answer.reply.into());
+        let refusal = answer.map_or_else(Box::default, |answer| answer.refusal.into());
         let due = self.retries.put_off(self.now, Delayed { proto, request, refusal, mark });
         self.wake_by(due);
     }

@@ -34,7 +34,7 @@ impl Delayed {
     /// Answers the request as not executed.
     pub(super) fn give_up(self, replies: &mut Replies) {
         if self.refusal.is_empty() {
-            let text = "CLUSTERDOWN not executed: no node could run the command within the request timeout";
+            let text = "CLUSTERDOWN not executed: no node could run the command in time";
             replies.fail(self.request.pending.ticket, text);
         } else {
             replies.deliver(self.request.pending.ticket, &self.refusal);

@@ -84,6 +84,7 @@ const DIALED: Token = OWN + 1;
 const MAP: Token = OWN + 2;
 const TIMER: Token = OWN + 3;
 const SWEEPER: Token = OWN + 4;
+const RESUME: Token = OWN + 5;
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -201,6 +202,10 @@ impl Worker {
         self.resume_clients();
         self.room.backend.flush(&mut self.room.replies);
         self.write_clients();
+        if !self.waiting.is_empty() {
+            // Written to for the second time: whether they may go on is seen in one more turn.
+            self.ready.push(RESUME);
+        }
         debug_assert_eq!(
             self.room.replies.tickets_out(),
             self.room.backend.tickets(),
@@ -220,6 +225,7 @@ impl Worker {
                 self.timer.fired();
                 self.room.backend.tick(&mut self.room.replies);
             }
+            RESUME => {}
             _ => self.sweep(),
         }
     }
@@ -324,6 +330,8 @@ impl Worker {
             client.session.resume(id, &mut self.args, &mut self.room);
             if client.session.is_closing() {
                 self.leave(id);
+            } else if !client.session.is_waiting() && client.leaving_since.is_some() {
+                self.close_if_served(id);
             } else if !client.session.is_waiting() {
                 // Its socket was perhaps not read while it waited.
                 self.ready.push(id);
