@@ -15,7 +15,7 @@ use super::servers::wire::Wire;
 use super::tally::Tally;
 
 /// Keys of three slots that three primaries own at the start.
-const KEYS: [&str; 3] = ["pear", "apple", "kiwi"];
+const KEYS: [&str; 3] = ["apple", "lemon", "pear"];
 
 /// What runs where, and what to try.
 pub(super) fn greeting(nodes: &Nodes, proxy: &Proxy) -> Result<String, Error> {
