@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use slotway::demo::servers::wire::Wire;
+use slotway::demo::servers::{Cluster, Options};
 use slotway::resp::value::Value;
 
 /// How long the demo may take for anything but chaos.
@@ -212,6 +213,17 @@ fn servers_die_with_a_demo_that_is_killed() {
 fn is_over(process: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap_or_default();
     test_kill_process(process).is_err() || stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"))
+}
+
+#[test]
+fn a_slot_that_its_server_has_lost_is_given_back() {
+    let cluster = Cluster::start(&Options::default()).unwrap();
+    assert_eq!(cluster.give_back_slots().unwrap(), 0);
+    cluster.call(1, &["CLUSTER", "DELSLOTS", "9000"]).unwrap();
+    assert!(!cluster.seen_by(1).unwrap().iter().any(|node| node.owns(9000)));
+    assert_eq!(cluster.give_back_slots().unwrap(), 1);
+    assert_eq!(cluster.owner(9000, 1).unwrap(), Some(1));
+    cluster.wait_settled(PATIENCE).unwrap();
 }
 
 #[test]

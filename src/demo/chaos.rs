@@ -43,6 +43,8 @@ pub(super) struct Progress {
     pub(super) failovers: AtomicU64,
     /// Primaries killed and replaced.
     pub(super) kills: AtomicU64,
+    /// Slots that a server had lost and was given back.
+    pub(super) given_back: AtomicU64,
     now: Mutex<String>,
 }
 
@@ -129,10 +131,20 @@ impl Work {
             } else if Instant::now() >= next_planned && self.fail_over()? {
                 next_planned = Instant::now() + PLANNED.1;
             }
+            self.count_given_back(self.nodes.mend()?);
             self.move_slots()?;
         }
         self.progress.doing("coming to rest".to_owned());
-        self.nodes.wait_settled(LIMIT)
+        self.settle()
+    }
+
+    fn settle(&self) -> Result<(), Error> {
+        self.count_given_back(self.nodes.wait_settled(LIMIT)?);
+        Ok(())
+    }
+
+    fn count_given_back(&self, slots: usize) {
+        self.progress.given_back.fetch_add(slots as u64, Ordering::Relaxed);
     }
 
     /// Moves some slots from one primary to another, all at the same time and slowly enough to be noticed.
@@ -150,23 +162,28 @@ impl Work {
                 Err(error) => refused = Some(error),
             }
         }
-        self.carry(&moves)?;
-        for moving in &moves {
+        let mut carried = self.carry(&moves)?;
+        // Should a server lose the slot that came last (see `give_back_slots`), it had better be one without keys.
+        carried.sort_by_key(|(_, keys)| std::cmp::Reverse(*keys));
+        for (moving, _) in carried {
             self.nodes.end_move(moving)?;
             self.progress.slots.fetch_add(1, Ordering::Relaxed);
         }
         refused.map_or(Ok(()), Err)
     }
 
-    /// Moves the keys of all these slots, some of each at a time.
-    fn carry(&self, moves: &[Moving]) -> Result<(), Error> {
+    /// Moves the keys of all these slots, some of each at a time; how many each of them had.
+    fn carry<'a>(&self, moves: &'a [Moving]) -> Result<Vec<(&'a Moving, usize)>, Error> {
+        let mut totals: Vec<_> = moves.iter().map(|moving| (moving, 0)).collect();
         loop {
             let mut carried = 0;
-            for moving in moves {
-                carried += self.nodes.carry_keys(moving, KEYS_A_STEP)?;
+            for (moving, total) in &mut totals {
+                let keys = self.nodes.carry_keys(moving, KEYS_A_STEP)?;
+                *total += keys;
+                carried += keys;
             }
             if carried == 0 {
-                return Ok(());
+                return Ok(totals);
             }
             std::thread::sleep(STEP);
         }
@@ -188,7 +205,7 @@ impl Work {
     /// A replica takes over from its living primary. False if none is fit to.
     fn fail_over(&mut self) -> Result<bool, Error> {
         self.progress.doing("waiting for the replicas before a planned failover".to_owned());
-        self.nodes.wait_settled(LIMIT)?;
+        self.settle()?;
         let seen = self.nodes.seen()?;
         let Some((primary, replica)) = self.primary_and_heir(&seen) else { return Ok(false) };
         let Some(number) = self.nodes.number(replica) else { return Err(gone(replica)) };
@@ -196,14 +213,14 @@ impl Work {
         self.nodes.fail_over(number, LIMIT)?;
         self.elected.insert(replica.port, Instant::now());
         self.progress.failovers.fetch_add(1, Ordering::Relaxed);
-        self.nodes.wait_settled(LIMIT)?;
+        self.settle()?;
         Ok(true)
     }
 
     /// A primary dies; its replica is elected; the dead one comes back as a replica. False if none is fit to.
     fn kill(&mut self) -> Result<bool, Error> {
         self.progress.doing("waiting for the replicas before a kill".to_owned());
-        self.nodes.wait_settled(LIMIT)?;
+        self.settle()?;
         let seen = self.nodes.seen()?;
         let Some((primary, replica)) = self.primary_and_heir(&seen) else { return Ok(false) };
         let Some(number) = self.nodes.number(primary) else { return Err(gone(primary)) };
@@ -216,7 +233,7 @@ impl Work {
         self.progress.kills.fetch_add(1, Ordering::Relaxed);
         self.progress.doing(format!("elected after {took:.1?}; {} comes back as a replica", primary.port));
         self.nodes.restart(number)?;
-        self.nodes.wait_settled(LIMIT)?;
+        self.settle()?;
         Ok(true)
     }
 

@@ -15,6 +15,8 @@ use super::servers::{Cluster, Error, Move, Options, SLOTS};
 const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// How often nodes that are waited for are asked.
 const POLL: Duration = Duration::from_millis(20);
+/// How long the cluster may take to settle by itself before it is looked at more closely.
+const MEND: Duration = Duration::from_millis(200);
 /// How long the embedded nodes take to elect: about as long as real ones whose timeout is a second.
 const EMBEDDED_ELECTION: Duration = Duration::from_millis(1500);
 
@@ -104,11 +106,26 @@ impl Nodes {
         Ok(None)
     }
 
-    /// Waits until the cluster is whole again, replicas included.
-    pub(super) fn wait_settled(&self, limit: Duration) -> Result<(), Error> {
+    /// Waits until the cluster is whole again, replicas included, and mends it on the way; how many slots had to be
+    /// given back.
+    pub(super) fn wait_settled(&self, limit: Duration) -> Result<usize, Error> {
+        let Self::Servers(cluster) = self else { return self.wait_served(limit).map(|()| 0) };
+        let (begun, mut given) = (Instant::now(), 0);
+        loop {
+            match cluster.wait_settled(MEND) {
+                Ok(()) => return Ok(given),
+                Err(late) if begun.elapsed() > limit => return Err(late),
+                // Nodes that come and go are asked again soon.
+                Err(_) => given += self.mend().unwrap_or(0),
+            }
+        }
+    }
+
+    /// Gives slots back to servers that have lost them; how many they were.
+    pub(super) fn mend(&self) -> Result<usize, Error> {
         match self {
-            Self::Servers(cluster) => cluster.wait_settled(limit),
-            Self::Embedded(_) => self.wait_served(limit),
+            Self::Servers(cluster) => cluster.give_back_slots(),
+            Self::Embedded(_) => Ok(0),
         }
     }
 

@@ -144,6 +144,10 @@ pub(super) fn summary(
     let took = if took.is_empty() { String::new() } else { format!(" (elections took {})", took.join(", ")) };
     let kinds: Vec<_> = tally.excused_kinds().iter().map(|(kind, n)| format!("{kind} {}", grouped(*n))).collect();
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    let given_back = match value(&done.given_back) {
+        0 => String::new(),
+        slots => format!(", {slots} given back to servers that had lost them"),
+    };
     let rows = [
         (
             "requests",
@@ -156,7 +160,7 @@ pub(super) fn summary(
         (
             "chaos",
             format!(
-                "{} slots moved, {} planned failovers, {} primaries killed{took}",
+                "{} slots moved, {} planned failovers, {} primaries killed{took}{given_back}",
                 grouped(value(&done.slots)),
                 value(&done.failovers),
                 value(&done.kills)

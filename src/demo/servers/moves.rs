@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::forming::wait;
 use super::view::Seen;
-use super::{Cluster, Error};
+use super::{Cluster, Error, SLOTS};
 use crate::resp::value::Value;
 
 /// So many keys move in one step; a step blocks both nodes.
@@ -158,6 +158,30 @@ impl Cluster {
             self.call(node, &["CLUSTER", "SETSLOT", slot, "NODE", id])?;
         }
         Ok(())
+    }
+
+    /// Gives slots back to primaries that have lost them though all others go on sending clients there; how many
+    /// they were. `redis-cli --cluster fix` does the same.
+    ///
+    /// It is servers of 7.0 that lose them. When a node's reply overtakes the news of a slot that it has got, they
+    /// doubt the slot's owner from then on; the replica that later takes over from it then believes one more old
+    /// claim of its former primary, and drops the slot when that one becomes its replica.
+    pub fn give_back_slots(&self) -> Result<usize, Error> {
+        let views = self.running().into_iter().map(|node| Ok((node, self.seen_by(node)?)));
+        let views = views.collect::<Result<Vec<_>, Error>>()?;
+        let mut given = 0;
+        for (node, own) in &views {
+            let Some(myself) = own.iter().find(|seen| seen.myself && seen.primary) else { continue };
+            let others = views.iter().filter(|(other, _)| other != node);
+            let theirs: Vec<&Seen> =
+                others.filter_map(|(_, view)| view.iter().find(|seen| seen.id == myself.id)).collect();
+            let nobodys = (0..SLOTS).filter(|&slot| !own.iter().any(|seen| seen.owns(slot)));
+            for slot in nobodys.filter(|&slot| theirs.iter().all(|seen| seen.owns(slot))) {
+                self.call(*node, &["CLUSTER", "ADDSLOTS", &slot.to_string()])?;
+                given += 1;
+            }
+        }
+        Ok(given)
     }
 
     /// The numbers of the healthy nodes of a view that `which` chooses, in order.
