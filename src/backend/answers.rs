@@ -88,9 +88,7 @@ impl Backend {
         };
         let Some(from) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
         let request = Taken { pending, frame, may_have_run: false };
-        // A redirect is never the client's, whatever becomes of the request.
-        let refusal = if matches!(verdict, Verdict::Moved(_) | Verdict::Ask(_)) { &[] } else { reply };
-        let answer = Answer { pipe, proto, from, refusal };
+        let answer = Answer { pipe, proto, from, reply };
         match verdict {
             Verdict::Pass => {
                 self.retries.overtaken_by(&request.pending, replies);
@@ -101,7 +99,7 @@ impl Backend {
             Verdict::Later => self.later(Hint::Unowned, &answer, request, replies),
             Verdict::Stale => self.later(Hint::Stale, &answer, request, replies),
             Verdict::Unauthenticated => {
-                self.put_off(proto, request, None);
+                self.put_off(proto, request, &[], None);
                 return Err(Broken::Unauthenticated);
             }
         }
@@ -114,7 +112,7 @@ impl Backend {
         let node = self.by_addr.get(&target.addr(&answer.from)).copied();
         let Some(node) = node.filter(|_| !self.retries.blocks(&request.pending)) else {
             // A node must not be able to send the proxy anywhere: discovery decides who belongs to the cluster.
-            return self.put_off(answer.proto, request, Some(answer));
+            return self.put_off(answer.proto, request, &[], Some(answer.pipe));
         };
         let Some(request) = self.hop(request, replies) else { return };
         let slot = request.pending.slot;
@@ -131,7 +129,7 @@ impl Backend {
         let node = self.by_addr.get(&target.addr(&answer.from)).copied();
         let Some(node) = node.filter(|_| !self.retries.blocks(&request.pending)) else {
             self.hint(Hint::Moved);
-            return self.put_off(answer.proto, request, Some(answer));
+            return self.put_off(answer.proto, request, &[], Some(answer.pipe));
         };
         let Some(request) = self.hop(request, replies) else { return };
         let pipe = self.pipe(node, answer.proto);
@@ -161,21 +159,20 @@ impl Backend {
     fn later(&mut self, hint: Hint, answer: &Answer<'_>, request: Taken, replies: &mut Replies) {
         self.hint(hint);
         if request.pending.age(self.now) + super::retry::LAST_MS >= self.timeout() {
-            replies.deliver(request.pending.ticket, answer.refusal);
+            replies.deliver(request.pending.ticket, answer.reply);
         } else {
-            self.put_off(answer.proto, request, Some(answer));
+            self.put_off(answer.proto, request, answer.reply, Some(answer.pipe));
         }
     }
 }
 
 /// An error reply that is meant for the proxy.
-pub(super) struct Answer<'a> {
-    pub(super) pipe: PipelineId,
+struct Answer<'a> {
+    pipe: PipelineId,
     proto: Proto,
     /// The node that answered.
     from: Addr,
-    /// What the client may be told of it.
-    pub(super) refusal: &'a [u8],
+    reply: &'a [u8],
 }
 
 /// Delivers whole replies from `at` on, which moves with them, up to one that is perhaps not the client's: gives

@@ -303,7 +303,8 @@ impl Backend {
         match self.view.owner(slot) {
             owner if owner == NOBODY || self.retries.blocks(&pending) => {
                 self.hint(Hint::Unowned);
-                self.put_off(proto, pipeline::Taken { pending, frame: frame.into(), may_have_run: false }, None);
+                let request = pipeline::Taken { pending, frame: frame.into(), may_have_run: false };
+                self.put_off(proto, request, &[], None);
             }
             owner => {
                 let pipe = self.pipe(owner, proto);
