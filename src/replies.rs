@@ -51,7 +51,19 @@ impl Ticket {
     /// Whether its place is in front of that of `other`, in the queue of the same client.
     #[must_use]
     pub const fn comes_before(&self, other: &Self) -> bool {
-        (self.sequence.wrapping_sub(other.sequence) as i32) < 0
+        other.comes_after(self.sequence)
+    }
+
+    /// Whether its place is behind that of this sequence, in the queue of the same client.
+    #[must_use]
+    pub const fn comes_after(&self, sequence: u32) -> bool {
+        (sequence.wrapping_sub(self.sequence) as i32) < 0
+    }
+
+    /// Its place, counted from the beginning of the client.
+    #[must_use]
+    pub const fn sequence(&self) -> u32 {
+        self.sequence
     }
 }
 

@@ -109,37 +109,46 @@ impl Backend {
     fn moved(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.moved += 1;
         self.hint(Hint::Moved);
-        let node = self.by_addr.get(&target.addr(&answer.from)).copied();
-        let Some(node) = node.filter(|_| !self.retries.blocks(&request.pending)) else {
-            // A node must not be able to send the proxy anywhere: discovery decides who belongs to the cluster.
-            return self.put_off(answer.proto, request, &[], Some(answer.pipe));
-        };
+        let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
         let slot = request.pending.slot;
-        if target.slot == slot && self.view.unchanged_since(slot, request.pending.epoch) {
+        if target.slot == slot
+            && self.view.unchanged_since(slot, request.pending.epoch)
+            && let Some(node) = self.pipelines.get(pipe as usize).map(|pipeline| pipeline.node)
+        {
             self.view.set(slot, node);
         }
         let pending = Pending { epoch: self.view.epoch(), ..request.pending };
-        let pipe = self.pipe(node, answer.proto);
-        self.push(pipe, &request.frame, pending);
+        self.divert(pipe, &request.frame, pending, false);
     }
 
     fn asked(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.asked += 1;
-        let node = self.by_addr.get(&target.addr(&answer.from)).copied();
-        let Some(node) = node.filter(|_| !self.retries.blocks(&request.pending)) else {
-            self.hint(Hint::Moved);
-            return self.put_off(answer.proto, request, &[], Some(answer.pipe));
-        };
+        let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
-        let pipe = self.pipe(node, answer.proto);
-        if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
-            pipeline.push_asking(&request.frame, request.pending);
-            if !pipeline.dirty {
-                pipeline.dirty = true;
-                self.dirty.push(pipe);
+        self.divert(pipe, &request.frame, request.pending, true);
+    }
+
+    /// The pipeline to the target of a redirect, or `None` for a request that is put off: because it would overtake
+    /// another one there, or because nobody knows the target.
+    fn target(&mut self, answer: &Answer<'_>, target: &Target, request: Taken) -> Option<(PipelineId, Taken)> {
+        let after = match self.by_addr.get(&target.addr(&answer.from)).copied() {
+            // A node must not be able to send the proxy anywhere: discovery decides who belongs to the cluster.
+            None => {
+                self.hint(Hint::Moved);
+                answer.pipe
             }
-        }
+            Some(_) if self.retries.blocks(&request.pending) => answer.pipe,
+            Some(node) => {
+                let pipe = self.pipe(node, answer.proto);
+                match self.retries.elsewhere(&request.pending, pipe, &self.pipelines) {
+                    None => return Some((pipe, request)),
+                    Some(other) => other,
+                }
+            }
+        };
+        self.put_off(answer.proto, request, &[], Some(after));
+        None
     }
 
     /// Counts a hop; a request that has made too many ends here.

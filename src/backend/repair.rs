@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use super::pipeline::{Pending, State, Taken};
-use super::retry::{Delayed, Mark};
+use super::retry::{self, Delayed, Mark};
 use super::view::{NOBODY, NodeId};
 use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId};
 use crate::cluster::Hint;
@@ -110,7 +110,33 @@ impl Backend {
             _ if self.retries.blocks(&pending) => self.put_off(proto, Taken { pending, ..request }, &[], None),
             owner => {
                 let pipe = self.pipe(owner, proto);
-                self.push(pipe, &request.frame, pending);
+                match self.retries.elsewhere(&pending, pipe, &self.pipelines) {
+                    Some(other) => self.put_off(proto, Taken { pending, ..request }, &[], Some(other)),
+                    None => self.divert(pipe, &request.frame, pending, false),
+                }
+            }
+        }
+    }
+
+    /// Puts a request into a pipeline that does not come straight from its client; with an ASKING in front or not.
+    pub(super) fn divert(&mut self, pipe: PipelineId, frame: &[u8], pending: Pending, asking: bool) {
+        let (key, sequence) = (retry::key(&pending), pending.ticket.sequence());
+        if asking {
+            self.push_asking(pipe, frame, pending);
+        } else {
+            self.push(pipe, frame, pending);
+        }
+        if let Some(mark) = Mark::of(pipe, &self.pipelines) {
+            self.retries.went(key, sequence, mark, &self.pipelines);
+        }
+    }
+
+    fn push_asking(&mut self, pipe: PipelineId, frame: &[u8], pending: Pending) {
+        if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
+            pipeline.push_asking(frame, pending);
+            if !pipeline.dirty {
+                pipeline.dirty = true;
+                self.dirty.push(pipe);
             }
         }
     }
@@ -119,10 +145,7 @@ impl Backend {
     /// told `refusal` if it comes to nothing; empty if its node said nothing of use.
     pub(super) fn put_off(&mut self, proto: Proto, request: Taken, refusal: &[u8], after: Option<PipelineId>) {
         self.counts.put_off += 1;
-        let mark = after.and_then(|pipe| {
-            let pipeline = self.pipelines.get(pipe as usize)?;
-            Some(Mark { pipe, generation: pipeline.generation, pushed: pipeline.pushed() })
-        });
+        let mark = after.and_then(|pipe| Mark::of(pipe, &self.pipelines));
         let refusal = refusal.into();
         let due = self.retries.put_off(self.now, Delayed { proto, request, refusal, mark });
         self.wake_by(due);
@@ -135,12 +158,9 @@ impl Backend {
         }
         self.wake_at = NEVER;
         let (now, timeout, pipelines) = (self.now, self.timeout(), &self.pipelines);
-        let is_passed = |mark: &Mark| {
-            let pipeline = pipelines.get(mark.pipe as usize).filter(|pipe| pipe.generation == mark.generation);
-            pipeline.is_none_or(|pipeline| pipeline.popped() >= mark.pushed)
-        };
+        self.retries.forget(pipelines);
         let expired = |pending: &Pending| pending.age(now) >= timeout;
-        for delayed in self.retries.due(now, is_passed, expired) {
+        for delayed in self.retries.due(now, pipelines, expired) {
             if self.expired(&delayed.request.pending) {
                 self.counts.timed_out += 1;
                 delayed.give_up(replies);
