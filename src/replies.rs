@@ -234,6 +234,13 @@ impl Replies {
         self.queues.get(client as usize)
     }
 
+    /// Whether its client has made requests since that of `ticket`.
+    #[must_use]
+    pub fn is_followed(&self, ticket: &Ticket) -> bool {
+        let queue = self.queues.get(ticket.client as usize).filter(|queue| queue.generation == ticket.generation);
+        queue.is_some_and(|queue| queue.tail != ticket.sequence.wrapping_add(1))
+    }
+
     /// Tickets that were reserved and not handed in.
     #[must_use]
     pub const fn tickets_out(&self) -> u64 {

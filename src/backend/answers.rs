@@ -118,6 +118,10 @@ impl Backend {
         {
             self.view.set(slot, node);
         }
+        if replies.is_followed(&request.pending.ticket) {
+            // The node that answered may have more of this client, and may own the slot again before it gets there.
+            return self.put_off(answer.proto, request, &[], Some(answer.pipe));
+        }
         let pending = Pending { epoch: self.view.epoch(), ..request.pending };
         self.divert(pipe, &request.frame, pending, false);
     }
