@@ -32,7 +32,7 @@ fn nodes() -> Vec<Addr> {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
         runtime().block_on(async move {
-            let net: Arc<dyn Net> = Arc::new(Tcp::default());
+            let net: Arc<dyn Net> = Arc::new(Tcp);
             let cluster = Cluster::new(Options { replicas: 0, ..Options::default() });
             tell.send(cluster.serve_tcp(&net, 0).expect("free ports")).expect("the test waits");
             std::future::pending::<()>().await;
@@ -71,7 +71,7 @@ impl Proxy {
         thread::spawn(move || {
             let runtime = runtime();
             let ready = move |addrs: &[Addr]| bound.send(addrs[0].clone()).expect("the test waits");
-            let net = Arc::new(Tcp::default());
+            let net = Arc::new(Tcp);
             let mut proxy = pin!(slotway::run_local(config, net, ready, std::future::pending()));
             let mut run_until = |told: oneshot::Receiver<()>| {
                 runtime.block_on(async {
@@ -130,8 +130,8 @@ impl Client {
         let mut batches = vec![(Vec::new(), Vec::new()); 8];
         for (n, (requests, replies)) in batches.iter_mut().enumerate() {
             for i in 0..depth {
-                let key = format!("key-{:03}", (n * depth + i) / 2);
-                if (n * depth + i) % 2 == 0 {
+                let key = format!("key-{:03}", usize::midpoint(n * depth, i));
+                if (n * depth + i).is_multiple_of(2) {
                     requests.extend(format!("*3\r\n$3\r\nSET\r\n$7\r\n{key}\r\n$64\r\n{value}\r\n").bytes());
                     replies.extend(b"+OK\r\n");
                 } else {

@@ -27,7 +27,8 @@ const LAYERS: &[&[&str]] = &[
     &["backend", "pubsub"],
     &["client"],
     &["worker", "admin"],
-    &["accept", "config"],
+    &["accept"],
+    &["config"],
     &["run"],
     &["demo"],
     &["lib"],
@@ -172,7 +173,8 @@ fn layering(sources: &[Source]) -> Vec<String> {
     let faces = sources.iter().filter(|s| s.path.ends_with("/mod"));
     let faces: BTreeMap<String, _> = faces.map(|face| (face.module().join("/"), reexports(face))).collect();
     let modules: BTreeSet<String> = sources.iter().map(|source| source.module().join("/")).collect();
-    for source in sources {
+    // What a room's tests compare it with may stand anywhere.
+    for source in sources.iter().filter(|source| !source.path.ends_with("/tests")) {
         let Some((own_row, own_room)) = source.room() else {
             wrong.push(format!("{}: this room has no place in LAYERS", source.path));
             continue;

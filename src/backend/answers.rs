@@ -169,8 +169,11 @@ impl Backend {
     }
 
     /// The node did not run the request but may do so later: again until the deadline, then its answer as it is.
-    fn later(&mut self, hint: Hint, answer: &Answer<'_>, request: Taken, replies: &mut Replies) {
+    fn later(&mut self, hint: Hint, answer: &Answer<'_>, mut request: Taken, replies: &mut Replies) {
         self.hint(hint);
+        // The way there may lead over redirects each time: keys of a slot on the move are first asked for at its
+        // old owner. Only redirects in a row count.
+        request.pending.hops = 0;
         if request.pending.age(self.now) + super::retry::LAST_MS >= self.timeout() {
             replies.deliver(request.pending.ticket, answer.reply);
         } else {

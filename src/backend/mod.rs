@@ -344,6 +344,13 @@ impl Backend {
         }
     }
 
+    /// How many tickets are in here: each request is in one pipeline or waits for its next try.
+    #[must_use]
+    pub fn tickets(&self) -> u64 {
+        let in_pipelines: usize = self.pipelines.iter().map(|(_, pipeline)| pipeline.tickets()).sum();
+        (in_pipelines + self.retries.len()) as u64
+    }
+
     /// Whether [`flush`](Self::flush) has something to do.
     #[must_use]
     pub const fn has_dirty(&self) -> bool {

@@ -159,6 +159,8 @@ pub(super) struct Pipeline {
     /// Requests ever put in, and replies ever taken out.
     pushed: u64,
     popped: u64,
+    /// Records in the FIFO that were given up.
+    late: usize,
     pub(super) inbox: Vec<u8>,
     pub(super) scanner: Scanner,
 }
@@ -178,6 +180,7 @@ impl Pipeline {
             fifo: VecDeque::new(),
             pushed: 0,
             popped: 0,
+            late: 0,
             inbox: Vec::new(),
             scanner: Scanner::new(proto, max_reply),
         }
@@ -290,6 +293,11 @@ impl Pipeline {
         self.fifo.len()
     }
 
+    /// How many of them still have a ticket.
+    pub(super) fn tickets(&self) -> usize {
+        self.fifo.len() - self.late
+    }
+
     /// For how long the oldest request that still waits has been under way.
     pub(super) fn oldest_age(&self, now: Millis) -> Option<Millis> {
         let waiting = self.fifo.iter().filter_map(|expect| match expect {
@@ -320,6 +328,7 @@ impl Pipeline {
             })
             .collect();
         self.popped = self.pushed;
+        self.late = 0;
         self.outbox = Vec::new();
         self.answered = 0;
         self.sent = 0;
@@ -362,6 +371,7 @@ impl Pipeline {
             {
                 let late = Expect::Late { len: pending.len };
                 out.extend(std::mem::replace(expect, late).into_pending());
+                self.late += 1;
             }
         }
         out

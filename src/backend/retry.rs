@@ -178,6 +178,11 @@ impl Retries {
         out
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.groups.values().map(|group| group.waiting.len()).sum()
+    }
+
     /// When the next one is due.
     pub(super) fn next(&self) -> Option<Millis> {
         self.groups.values().map(|group| group.due).min()

@@ -1,9 +1,13 @@
 //! `slotway demo`: a small cluster on this machine with the proxy in front. Flags only; the cluster is a room
 //! of its own.
 
+use std::io;
 use std::time::Duration;
 
 use super::failure::Failure;
+use super::{log, signals};
+use crate::config::{Level, Log};
+use crate::demo::{self, Disturb, Options};
 
 /// Arguments of `demo`.
 #[derive(Clone, Debug, clap::Args)]
@@ -11,7 +15,8 @@ pub(super) struct Args {
     /// Where the proxy listens
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:7379")]
     pub(super) listen: crate::net::Addr,
-    /// Move slots and fail primaries over under a built-in load, for so many seconds or until a signal
+    /// Move slots and fail primaries over under a built-in load, for so many seconds or until a signal; exit code
+    /// 1 if a client saw a wrong reply, or an error outside an election
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = false)]
     #[expect(clippy::option_option, reason = "absent, without a number, with one: three different wishes")]
     pub(super) chaos: Option<Option<u64>>,
@@ -20,30 +25,46 @@ pub(super) struct Args {
     pub(super) embedded: bool,
 }
 
-/// Whether and how long to disturb the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chaos {
-    /// Leave it in peace.
-    Off,
-    /// Until a signal.
-    Endless,
-    /// For so long; then the demo ends.
-    For(Duration),
-}
-
 impl Args {
     /// What `--chaos` asks for.
-    pub(super) fn chaos(&self) -> Chaos {
+    fn disturb(&self) -> Disturb {
         match self.chaos {
-            None => Chaos::Off,
-            Some(None) => Chaos::Endless,
-            Some(Some(seconds)) => Chaos::For(Duration::from_secs(seconds)),
+            None => Disturb::Never,
+            Some(None) => Disturb::Endlessly,
+            Some(Some(seconds)) => Disturb::For(Duration::from_secs(seconds)),
         }
     }
 }
 
 /// Starts the demo and waits for its end.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let wish = (&args.listen, args.chaos(), args.embedded);
-    Err(Failure::Runtime(format!("this build has no demo: {wish:?}")))
+    log::init(Log { level: Level::Warn, ..Log::default() });
+    let shutdown = signals::shutdown()?;
+    let options = Options { listen: args.listen.clone(), embedded: args.embedded, disturb: args.disturb() };
+    demo::run(&options, &mut io::stdout(), shutdown).map_err(|error| Failure::Runtime(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn chaos_takes_a_time_or_none() {
+        let wish = |words: &[&str]| {
+            let words = ["demo"].iter().chain(words);
+            Line::try_parse_from(words).unwrap().args.disturb()
+        };
+        assert_eq!(wish(&[]), Disturb::Never);
+        assert_eq!(wish(&["--chaos"]), Disturb::Endlessly);
+        assert_eq!(wish(&["--chaos", "--embedded"]), Disturb::Endlessly);
+        assert_eq!(wish(&["--chaos", "60", "--embedded"]), Disturb::For(Duration::from_mins(1)));
+    }
 }

@@ -71,7 +71,6 @@ pub(super) fn commands(
             for name in request.args().skip(2) {
                 match named(name) {
                     Some(spec) => row(spec, proto, out),
-                    None if proto == Proto::Resp2 => out.extend_from_slice(b"*-1\r\n"),
                     None => encode::null(out, proto),
                 }
             }

@@ -30,7 +30,27 @@ impl Builder {
         Some(())
     }
 
-    fn finish(self) -> Topology {
+    /// The map, with its nodes in the order of their addresses: nodes tell of each other in any order, and two
+    /// maps that say the same must be equal.
+    fn finish(mut self) -> Topology {
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by(|&a, &b| self.nodes.get(a).map(|n| &n.addr).cmp(&self.nodes.get(b).map(|n| &n.addr)));
+        let mut place = vec![UNOWNED; order.len()];
+        for (new, &old) in order.iter().enumerate() {
+            if let Some(place) = place.get_mut(old) {
+                *place = new as NodeIndex;
+            }
+        }
+        let moved = |index: NodeIndex| place.get(usize::from(index)).copied().unwrap_or(UNOWNED);
+        for owner in &mut self.map.slots {
+            *owner = moved(*owner);
+        }
+        for node in &mut self.nodes {
+            if let Role::Replica { of } = &mut node.role {
+                *of = moved(*of);
+            }
+        }
+        self.nodes.sort_by(|a, b| a.addr.cmp(&b.addr));
         Topology { nodes: self.nodes, ..self.map }
     }
 }
@@ -135,8 +155,9 @@ mod tests {
         assert!(is_sound(&map));
         assert_eq!(map.covered(), 16384);
         let addrs: Vec<String> = map.nodes.iter().map(|node| node.addr.to_string()).collect();
-        assert_eq!(addrs, ["10.1.1.1:7000", "127.0.0.2:7001", "10.1.1.1:7002"]);
-        assert_eq!(map.nodes[1].role, Role::Replica { of: 0 });
+        assert_eq!(addrs, ["10.1.1.1:7000", "10.1.1.1:7002", "127.0.0.2:7001"]);
+        assert_eq!(map.nodes[2].role, Role::Replica { of: 0 });
+        assert_eq!((map.slots[9999], map.slots[10_000]), (0, 1));
     }
 
     #[test]

@@ -206,6 +206,11 @@ impl Worker {
             // Written to for the second time: whether they may go on is seen in one more turn.
             self.ready.push(RESUME);
         }
+        debug_assert_eq!(
+            self.room.replies.tickets_out(),
+            self.room.backend.tickets(),
+            "every ticket that is out must be with the backend"
+        );
         self.arm();
         self.publish();
         if self.is_drained() { Poll::Ready(()) } else { Poll::Pending }

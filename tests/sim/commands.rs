@@ -43,7 +43,7 @@ fn command(random: &mut Random, model: &mut Model, n: u64) -> (Vec<String>, Stri
         4 => (words("EXISTS", &some), format!(r":{}\r\n", count(&some, model))),
         _ => {
             let gone = some.iter().filter(|key| model.remove(*key).is_some()).count();
-            (words(if n % 2 == 0 { "DEL" } else { "UNLINK" }, &some), format!(r":{gone}\r\n"))
+            (words(if n.is_multiple_of(2) { "DEL" } else { "UNLINK" }, &some), format!(r":{gone}\r\n"))
         }
     }
 }

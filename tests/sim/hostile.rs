@@ -72,7 +72,7 @@ fn bytes_that_are_no_reply_cost_a_connection_and_nothing_else() {
             client.tell(&format!("INCR {{{key}}}n")).await;
             bystander.tell(&format!("GET {far}")).await;
             let reply = client.hear().await;
-            assert!(reply.starts_with("-PROXYUNKNOWN"), "{reply} for {:.20?}", bytes);
+            assert!(reply.starts_with("-PROXYUNKNOWN"), "{reply} for {bytes:.20?}");
             assert_eq!(bystander.hear().await, bulk("far"));
             assert_eq!(client.say(&format!("GET {key}")).await, bulk("mine"));
             assert_eq!(client.say(&format!("GET {{{key}}}n")).await, bulk("1"), "it ran once");

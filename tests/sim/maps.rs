@@ -25,7 +25,7 @@ fn a_minority_that_comes_back_never_wins() {
             // The old primary still answers on its own map; what it is told is lost. Once the proxy has heard
             // of the new one it never goes back, although it asks every node in turn.
             let start = Instant::now();
-            while client.say("INFO proxy").await.contains("x") && world.cluster.counts(new).commands < 3 {
+            while client.say("INFO proxy").await.contains('x') && world.cluster.counts(new).commands < 3 {
                 assert!(start.elapsed() < ms(5000), "the proxy has not heard of the failover");
                 pass(ms(50)).await;
             }

@@ -46,7 +46,7 @@ async fn counts_up(mut world: World, rounds: u64, trouble: impl Fn(&World, u64, 
     let mut client = world.client().await;
     let (mut sent, mut heard) = (0, 0);
     for round in 0..rounds {
-        for _ in 0..1 + world.random.below(12) {
+        for _ in 0..=world.random.below(12) {
             sent += 1;
             client.tell(&format!("SET {key} {sent}")).await;
             client.tell(&format!("GET {key}")).await;
@@ -176,7 +176,7 @@ fn a_redirect_to_a_node_that_is_not_known_yet_is_not_overtaken() {
     for seed in seeds(10) {
         proxied_with(
             seed,
-            Default::default(),
+            slotway::demo::embedded::Options::default(),
             |_| {},
             async |world: World| {
                 slow(&world);

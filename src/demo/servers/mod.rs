@@ -15,7 +15,7 @@ mod node;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,6 +24,7 @@ use rustix::process::Signal;
 
 use crate::resp::value::Value;
 use keeper::Keeper;
+pub use moves::Move;
 use node::Node;
 use view::Seen;
 use wire::Wire;
@@ -164,6 +165,12 @@ impl Cluster {
     /// The numbers of the nodes whose process runs; a stopped one counts.
     pub fn running(&self) -> Vec<usize> {
         (0..self.len()).filter(|&at| self.nodes.get(at).is_some_and(Node::is_running)).collect()
+    }
+
+    /// The program that the nodes run.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.workshop.program
     }
 
     /// Opens a connection to a node.

@@ -1,17 +1,30 @@
 //! What operators do to a cluster: move slots between primaries, and let replicas take over.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use super::forming::wait;
 use super::view::Seen;
-use super::wire::Wire;
 use super::{Cluster, Error};
 use crate::resp::value::Value;
 
 /// So many keys move in one step; a step blocks both nodes.
-const KEYS_A_STEP: &str = "50";
+const KEYS_A_STEP: usize = 50;
 /// How long one step may take, in milliseconds.
 const STEP_LIMIT_MS: &str = "5000";
+/// The nodes give a planned failover up after 5 s.
+const ATTEMPT: Duration = Duration::from_millis(5500);
+
+/// A slot on its way from one primary to another.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// The slot's number, as nodes are told.
+    slot: String,
+    from: usize,
+    to: usize,
+    /// The id of `to`.
+    id: String,
+}
 
 impl Cluster {
     /// The numbers of the primaries that own slots, as the first running node that answers sees them.
@@ -35,13 +48,19 @@ impl Cluster {
     }
 
     /// A planned failover: `replica` takes over from its primary without losing a write. Returns when every running
-    /// node follows it.
+    /// node follows it. Asks again when the nodes let an attempt lapse: they vote for one primary's replicas only
+    /// once in two node timeouts.
     pub fn fail_over(&self, replica: usize, limit: Duration) -> Result<(), Error> {
-        self.call(replica, &["CLUSTER", "FAILOVER"])?;
         let port = self.node(replica)?.addr.port();
+        let leads = |seen: &Seen| seen.port == port && seen.primary && !seen.slots.is_empty();
+        let asked = Cell::new(None::<Instant>);
         wait(&format!("node {replica} to take over"), limit, || {
+            if asked.get().is_none_or(|at| at.elapsed() > ATTEMPT) && !self.seen_by(replica)?.iter().any(leads) {
+                self.call(replica, &["CLUSTER", "FAILOVER"])?;
+                asked.set(Some(Instant::now()));
+            }
             for node in self.running() {
-                if !self.seen_by(node)?.iter().any(|seen| seen.port == port && seen.primary && !seen.slots.is_empty()) {
+                if !self.seen_by(node)?.iter().any(leads) {
                     return Ok(Err(format!("node {node} still follows its primary")));
                 }
             }
@@ -52,56 +71,90 @@ impl Cluster {
     /// Moves a slot with all its keys to the primary `to` while clients go on working. On an error the slot is
     /// left where it is, if the nodes still answer.
     pub fn move_slot(&self, slot: u16, to: usize) -> Result<(), Error> {
-        let asked = self.running().into_iter().next().unwrap_or_default();
-        let Some(from) = self.owner(slot, asked)? else {
+        let Some(moving) = self.begin_move(slot, to)? else { return Ok(()) };
+        loop {
+            match self.carry_keys(&moving, KEYS_A_STEP) {
+                Ok(0) => return self.end_move(&moving),
+                Ok(_) => {}
+                Err(error) => {
+                    self.abandon_move(&moving);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Begins to move a slot to the primary `to`: from now on its owner answers `ASK` for keys that it lacks.
+    /// `None` if the slot is there already.
+    pub fn begin_move(&self, slot: u16, to: usize) -> Result<Option<Move>, Error> {
+        let Some(from) = self.keeper_of(slot)? else {
             return Err(Error::Absent(format!("nobody owns slot {slot}")));
         };
         if from == to {
-            return Ok(());
+            return Ok(None);
         }
-        let ids = (self.id(from)?, self.id(to)?);
-        let (mut source, mut target) = (self.wire(from)?, self.wire(to)?);
-        let number = slot.to_string();
-        let moved = target
-            .call(&["CLUSTER", "SETSLOT", &number, "IMPORTING", &ids.0])
-            .and_then(|_| source.call(&["CLUSTER", "SETSLOT", &number, "MIGRATING", &ids.1]))
-            .and_then(|_| self.move_keys(&mut source, &number, to));
-        if let Err(error) = moved {
-            for wire in [&mut source, &mut target] {
-                // The first error is the one to tell.
-                let _ = wire.ask(&["CLUSTER", "SETSLOT", &number, "STABLE"]);
-            }
+        let moving = Move { slot: slot.to_string(), from, to, id: self.id(to)? };
+        let begun = self
+            .call(to, &["CLUSTER", "SETSLOT", &moving.slot, "IMPORTING", &self.id(from)?])
+            .and_then(|_| self.call(from, &["CLUSTER", "SETSLOT", &moving.slot, "MIGRATING", &moving.id]));
+        if let Err(error) = begun {
+            self.abandon_move(&moving);
             return Err(error);
         }
-        self.hand_over(&number, &ids.1, from, to)
+        Ok(Some(moving))
     }
 
-    /// Moves the keys of a slot, step by step, until none is left.
-    fn move_keys(&self, source: &mut Wire, slot: &str, to: usize) -> Result<(), Error> {
-        let target = self.node(to)?.addr;
+    /// The number of the primary that says of itself that it owns `slot`; others may not have heard of it yet.
+    fn keeper_of(&self, slot: u16) -> Result<Option<usize>, Error> {
+        for node in self.running() {
+            if self.seen_by(node)?.iter().any(|seen| seen.myself && seen.primary && seen.owns(slot)) {
+                return Ok(Some(node));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves up to `most` keys of a slot; how many were found. None means that the move can be ended.
+    pub fn carry_keys(&self, moving: &Move, most: usize) -> Result<usize, Error> {
+        let mut source = self.wire(moving.from)?;
+        let target = self.node(moving.to)?.addr;
         let (host, port) = (target.ip().to_string(), target.port().to_string());
-        loop {
-            let found = source.call(&["CLUSTER", "GETKEYSINSLOT", slot, KEYS_A_STEP])?;
-            let keys: Vec<&[u8]> = found.array().unwrap_or_default().iter().filter_map(name).collect();
-            if keys.is_empty() {
-                return Ok(());
-            }
-            let mut command: Vec<&[u8]> = vec![b"MIGRATE", host.as_bytes(), port.as_bytes(), b"", b"0"];
-            command.push(STEP_LIMIT_MS.as_bytes());
-            if let Some(password) = &self.password {
-                command.extend([b"AUTH".as_slice(), password.as_bytes()]);
-            }
-            command.push(b"KEYS");
-            command.extend(keys);
-            source.call(&command)?;
+        let found = source.call(&["CLUSTER", "GETKEYSINSLOT", &moving.slot, &most.to_string()])?;
+        let keys: Vec<&[u8]> = found.array().unwrap_or_default().iter().filter_map(name).collect();
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let mut command: Vec<&[u8]> = vec![b"MIGRATE", host.as_bytes(), port.as_bytes(), b"", b"0"];
+        command.push(STEP_LIMIT_MS.as_bytes());
+        if let Some(password) = &self.password {
+            command.extend([b"AUTH".as_slice(), password.as_bytes()]);
+        }
+        command.push(b"KEYS");
+        command.extend(&keys);
+        source.call(&command)?;
+        Ok(keys.len())
+    }
+
+    /// Ends the move of a slot that has no keys left at its old owner.
+    pub fn end_move(&self, moving: &Move) -> Result<(), Error> {
+        self.hand_over(&moving.slot, &moving.id, moving.from, moving.to)
+    }
+
+    /// Leaves a slot where it is, as far as the nodes still answer.
+    fn abandon_move(&self, moving: &Move) {
+        for node in [moving.from, moving.to] {
+            // The error that led here is the one to tell.
+            let _ = self.call(node, &["CLUSTER", "SETSLOT", &moving.slot, "STABLE"]);
         }
     }
 
-    /// Makes the new owner known: first to itself, so that at no time nobody owns the slot, then to the old owner,
-    /// then to the other primaries.
+    /// Makes the new owner known: first to itself, so that at no time nobody owns the slot, then to the old owner.
+    ///
+    /// The others hear of it from the new owner at once. They are not told as well: servers of 7.0 that are told
+    /// what they would have heard go on to doubt the slot's owner, believe an old claim of another one later, and
+    /// lose the slot when that one becomes a replica.
     fn hand_over(&self, slot: &str, id: &str, from: usize, to: usize) -> Result<(), Error> {
-        let others = self.primaries()?.into_iter().filter(|node| ![from, to].contains(node));
-        for node in [to, from].into_iter().chain(others) {
+        for node in [to, from] {
             self.call(node, &["CLUSTER", "SETSLOT", slot, "NODE", id])?;
         }
         Ok(())

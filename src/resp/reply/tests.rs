@@ -301,7 +301,7 @@ fn any_reply() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(any::<u8>(), 120..140).prop_map(move |body| sized('$', body)),
         prop::collection::vec(any::<u8>(), 4..9).prop_map(move |body| sized('=', body)),
         prop::collection::vec(any::<u8>(), 0..9).prop_map(move |body| sized('!', body)),
-        prop::sample::select(vec!["$-1\r\n", "*-1\r\n", "_\r\n", "#t\r\n", "#f\r\n"]).prop_map(|text| text.into()),
+        prop::sample::select(vec!["$-1\r\n", "*-1\r\n", "_\r\n", "#t\r\n", "#f\r\n"]).prop_map(Into::into),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
         (prop::sample::select(b"*~%|".to_vec()), prop::collection::vec(inner, 0..4)).prop_map(|(mark, parts)| {

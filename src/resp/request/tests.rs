@@ -168,9 +168,8 @@ fn naive_word(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
             [b'\\', b't', rest @ ..] => (b'\t', rest),
             [b'\\', b'b', rest @ ..] => (8, rest),
             [b'\\', b'a', rest @ ..] => (7, rest),
-            [b'\\', other, rest @ ..] => (*other, rest),
             [b'\\'] | [] => return None,
-            [other, rest @ ..] => (*other, rest),
+            [b'\\', other, rest @ ..] | [other, rest @ ..] => (*other, rest),
         };
         let (word, rest) = double(rest)?;
         Some(([&[byte][..], &word].concat(), rest))
@@ -310,7 +309,7 @@ fn limits_hold_before_authentication_and_after() {
 
 #[test]
 fn a_line_without_an_end_is_refused_at_64_kib() {
-    let line = [b'a'; (64 << 10) + 1];
+    let line = vec![b'a'; (64 << 10) + 1];
     assert_eq!(decoded(&line[1..], &[], &LIMITS).end, Ok(()));
     assert_eq!(decoded(&line, &[], &LIMITS).end, Err(ProtocolError::InlineSize));
     assert_eq!(decoded(&line, &[1000, 40_000], &LIMITS).end, Err(ProtocolError::InlineSize));
