@@ -73,7 +73,7 @@ pub(crate) fn inline(bytes: &[u8]) {
 }
 
 fn proto(first: u8) -> Proto {
-    if first % 2 == 0 { Proto::Resp2 } else { Proto::Resp3 }
+    if first.is_multiple_of(2) { Proto::Resp2 } else { Proto::Resp3 }
 }
 
 /// A reply ends at the same place however it comes, and its elements are within it.
