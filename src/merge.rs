@@ -176,6 +176,8 @@ impl Gather {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn whole(gather: &Gather) -> String {
@@ -225,5 +227,68 @@ mod tests {
         one.add(0, b"-ERR x\r\n");
         one.add(1, b"+OK\r\n");
         assert_eq!(whole(&one), "+OK\r\n");
+    }
+
+    #[test]
+    fn the_first_error_wins_and_blob_errors_are_errors() {
+        let mut gather = Gather::new(Merge::Sum, Proto::Resp3, 3);
+        gather.add(2, b":1\r\n");
+        gather.add(0, b"!5\r\nERR x\r\n");
+        gather.add(1, b"-ERR y\r\n");
+        assert_eq!(whole(&gather), "!5\r\nERR x\r\n");
+    }
+
+    #[test]
+    fn parts_that_disagree_are_an_error() {
+        let mut gather = Gather::new(Merge::AllOk, Proto::Resp2, 2);
+        gather.add(0, b"+OK\r\n");
+        gather.add(1, b"+QUEUED\r\n");
+        assert!(whole(&gather).starts_with("-ERR a node answered"));
+        let mut one = Gather::new(Merge::OneOk, Proto::Resp2, 2);
+        one.add(0, b"-ERR x\r\n");
+        one.add(1, b"-ERR y\r\n");
+        assert_eq!(whole(&one), "-ERR x\r\n", "no part succeeded");
+        let mut least = Gather::new(Merge::Min, Proto::Resp2, 3);
+        for (part, reply) in [":3\r\n", ":-1\r\n", ":7\r\n"].iter().enumerate() {
+            least.add(part as u32, reply.as_bytes());
+        }
+        assert_eq!(whole(&least), ":-1\r\n");
+    }
+
+    #[test]
+    fn a_fan_out_puts_elements_together() {
+        let mut gather = Gather::new(Merge::Concat, Proto::Resp3, 3);
+        gather.add(1, b"*2\r\n$1\r\na\r\n*1\r\n:1\r\n");
+        gather.add(0, b"*0\r\n");
+        gather.add(2, b"*1\r\n_\r\n");
+        assert_eq!(whole(&gather), "*3\r\n$1\r\na\r\n*1\r\n:1\r\n_\r\n");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// An MGET over any keys in any slots, answered in any order, is what one server would say.
+        #[test]
+        fn a_split_reads_as_if_it_had_not_been_split(
+            slots in prop::collection::vec(0..5_u32, 1..30),
+            answered in Just([0_u32, 1, 2, 3, 4]).prop_shuffle(),
+        ) {
+            let element = |place: usize| if place % 4 == 3 { "$-1\r\n".to_owned() } else { format!("$2\r\n{place:02}\r\n") };
+            let parts: Vec<Vec<u32>> = (0..5)
+                .map(|slot| (0..slots.len() as u32).filter(|&place| slots[place as usize] == slot).collect())
+                .filter(|places: &Vec<u32>| !places.is_empty())
+                .collect();
+            let starts = parts.iter().scan(0, |at, part| Some(std::mem::replace(at, *at + part.len() as u32)));
+            let mut gather = Gather::ordered(Merge::Concat, Proto::Resp2, parts.concat(), starts.collect());
+            let mut left = parts.len();
+            for &part in answered.iter().filter(|&&part| (part as usize) < parts.len()) {
+                let places = &parts[part as usize];
+                let elements: String = places.iter().map(|&place| element(place as usize)).collect();
+                left -= 1;
+                prop_assert_eq!(gather.add(part, format!("*{}\r\n{elements}", places.len()).as_bytes()), left == 0);
+            }
+            let expected: String = (0..slots.len()).map(element).collect();
+            prop_assert_eq!(whole(&gather), format!("*{}\r\n{expected}", slots.len()));
+        }
     }
 }

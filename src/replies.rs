@@ -51,7 +51,19 @@ impl Ticket {
     /// Whether its place is in front of that of `other`, in the queue of the same client.
     #[must_use]
     pub const fn comes_before(&self, other: &Self) -> bool {
-        (self.sequence.wrapping_sub(other.sequence) as i32) < 0
+        other.comes_after(self.sequence)
+    }
+
+    /// Whether its place is behind that of this sequence, in the queue of the same client.
+    #[must_use]
+    pub const fn comes_after(&self, sequence: u32) -> bool {
+        (sequence.wrapping_sub(self.sequence) as i32) < 0
+    }
+
+    /// Its place, counted from the beginning of the client.
+    #[must_use]
+    pub const fn sequence(&self) -> u32 {
+        self.sequence
     }
 }
 
@@ -220,6 +232,13 @@ impl Replies {
     #[must_use]
     pub fn queue(&self, client: ClientId) -> Option<&Queue> {
         self.queues.get(client as usize)
+    }
+
+    /// Whether its client has made requests since that of `ticket`.
+    #[must_use]
+    pub fn is_followed(&self, ticket: &Ticket) -> bool {
+        let queue = self.queues.get(ticket.client as usize).filter(|queue| queue.generation == ticket.generation);
+        queue.is_some_and(|queue| queue.tail != ticket.sequence.wrapping_add(1))
     }
 
     /// Tickets that were reserved and not handed in.

@@ -88,9 +88,7 @@ impl Backend {
         };
         let Some(from) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
         let request = Taken { pending, frame, may_have_run: false };
-        // A redirect is never the client's, whatever becomes of the request.
-        let refusal = if matches!(verdict, Verdict::Moved(_) | Verdict::Ask(_)) { &[] } else { reply };
-        let answer = Answer { pipe, proto, from, refusal };
+        let answer = Answer { pipe, proto, from, reply };
         match verdict {
             Verdict::Pass => {
                 self.retries.overtaken_by(&request.pending, &request.frame, replies);
@@ -104,7 +102,7 @@ impl Backend {
             }
             Verdict::Stale => self.later(Hint::Stale, &answer, request, replies),
             Verdict::Unauthenticated => {
-                self.put_off(proto, request, None);
+                self.put_off(proto, request, &[], None);
                 return Err(Broken::Unauthenticated);
             }
         }
@@ -114,38 +112,51 @@ impl Backend {
     fn moved(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.moved += 1;
         self.hint(Hint::Moved);
-        let node = self.by_addr.get(&target.addr(&answer.from)).copied();
-        let Some(node) = node.filter(|_| !self.retries.blocks(&request.pending)) else {
-            // A node must not be able to send the proxy anywhere: discovery decides who belongs to the cluster.
-            return self.put_off(answer.proto, request, Some(answer));
-        };
+        let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
         let slot = request.pending.slot;
-        if target.slot == slot && self.view.unchanged_since(slot, request.pending.epoch) {
+        if target.slot == slot
+            && self.view.unchanged_since(slot, request.pending.epoch)
+            && let Some(node) = self.pipelines.get(pipe as usize).map(|pipeline| pipeline.node)
+        {
             self.view.set(slot, node);
         }
+        if replies.is_followed(&request.pending.ticket) {
+            // The node that answered may have more of this client, and may own the slot again before it gets there.
+            return self.put_off(answer.proto, request, &[], Some(answer.pipe));
+        }
         let pending = Pending { epoch: self.view.epoch(), ..request.pending };
-        let pipe = self.pipe(node, answer.proto);
-        self.push(pipe, &request.frame, pending);
+        self.divert(pipe, &request.frame, pending, false);
     }
 
     fn asked(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.asked += 1;
         self.note_moving(request.pending.slot);
-        let node = self.by_addr.get(&target.addr(&answer.from)).copied();
-        let Some(node) = node.filter(|_| !self.retries.blocks(&request.pending)) else {
-            self.hint(Hint::Moved);
-            return self.put_off(answer.proto, request, Some(answer));
-        };
+        let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
-        let pipe = self.pipe(node, answer.proto);
-        if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
-            pipeline.push_asking(&request.frame, request.pending);
-            if !pipeline.dirty {
-                pipeline.dirty = true;
-                self.dirty.push(pipe);
+        self.divert(pipe, &request.frame, request.pending, true);
+    }
+
+    /// The pipeline to the target of a redirect, or `None` for a request that is put off: because it would overtake
+    /// another one there, or because nobody knows the target.
+    fn target(&mut self, answer: &Answer<'_>, target: &Target, request: Taken) -> Option<(PipelineId, Taken)> {
+        let after = match self.by_addr.get(&target.addr(&answer.from)).copied() {
+            // A node must not be able to send the proxy anywhere: discovery decides who belongs to the cluster.
+            None => {
+                self.hint(Hint::Moved);
+                answer.pipe
             }
-        }
+            Some(_) if self.retries.blocks(&request.pending) => answer.pipe,
+            Some(node) => {
+                let pipe = self.pipe(node, answer.proto);
+                match self.retries.elsewhere(&request.pending, pipe, &self.pipelines) {
+                    None => return Some((pipe, request)),
+                    Some(other) => other,
+                }
+            }
+        };
+        self.put_off(answer.proto, request, &[], Some(after));
+        None
     }
 
     /// Counts a hop; a request that has made too many ends here.
@@ -168,21 +179,20 @@ impl Backend {
         // old owner. Only redirects in a row count.
         request.pending.hops = 0;
         if request.pending.age(self.now) + super::retry::LAST_MS >= self.timeout() {
-            replies.deliver(request.pending.ticket, answer.refusal);
+            replies.deliver(request.pending.ticket, answer.reply);
         } else {
-            self.put_off(answer.proto, request, Some(answer));
+            self.put_off(answer.proto, request, answer.reply, Some(answer.pipe));
         }
     }
 }
 
 /// An error reply that is meant for the proxy.
-pub(super) struct Answer<'a> {
-    pub(super) pipe: PipelineId,
+struct Answer<'a> {
+    pipe: PipelineId,
     proto: Proto,
     /// The node that answered.
     from: Addr,
-    /// What the client may be told of it.
-    pub(super) refusal: &'a [u8],
+    reply: &'a [u8],
 }
 
 /// Delivers whole replies from `at` on, which moves with them, up to one that is perhaps not the client's: gives

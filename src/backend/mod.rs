@@ -316,15 +316,16 @@ impl Backend {
     #[cold]
     fn send_first(&mut self, request: Outgoing<'_>, pending: Pending) {
         let Outgoing { frame, slot, proto, .. } = request;
-        match self.view.owner(slot) {
-            owner if owner == NOBODY || self.retries.blocks(&pending) => {
-                self.hint(Hint::Unowned);
-                self.put_off(proto, pipeline::Taken { pending, frame: frame.into(), may_have_run: false }, None);
-            }
-            owner => {
-                let pipe = self.pipe(owner, proto);
-                self.push(pipe, frame, pending);
-            }
+        let taken = |pending| pipeline::Taken { pending, frame: frame.into(), may_have_run: false };
+        let owner = self.view.owner(slot);
+        if owner == NOBODY || self.retries.blocks(&pending) {
+            self.hint(Hint::Unowned);
+            return self.put_off(proto, taken(pending), &[], None);
+        }
+        let pipe = self.pipe(owner, proto);
+        match self.retries.elsewhere(&pending, pipe, &self.pipelines) {
+            Some(other) => self.put_off(proto, taken(pending), &[], Some(other)),
+            None => self.push(pipe, frame, pending),
         }
     }
 

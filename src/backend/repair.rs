@@ -5,9 +5,8 @@
 
 use std::fmt::Display;
 
-use super::answers::Answer;
 use super::pipeline::{Pending, State, Taken};
-use super::retry::{Delayed, Mark};
+use super::retry::{self, Delayed, Mark};
 use super::view::{NOBODY, NodeId};
 use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId};
 use crate::cluster::Hint;
@@ -67,25 +66,37 @@ impl Backend {
         }
         self.hint(Hint::Unreachable);
         for request in requests {
-            self.after_loss(proto, request, &addr, replies);
+            self.after_loss(node, proto, request, &addr, replies);
         }
         if gone {
             self.remove_pipeline(pipe);
         }
     }
 
-    fn after_loss(&mut self, proto: Proto, request: Taken, addr: &Addr, replies: &mut Replies) {
+    fn after_loss(&mut self, lost: NodeId, proto: Proto, request: Taken, addr: &Addr, replies: &mut Replies) {
         if !request.may_have_run {
-            return self.send_again(proto, request);
+            return self.send_anew(lost, proto, request);
         }
         if request.pending.traits.is_read() && request.pending.hops < self.options.max_redirects {
             if let Some(request) = self.hop(request, replies) {
-                self.send_again(proto, request);
+                self.send_anew(lost, proto, request);
             }
             return;
         }
         let text = format!("PROXYUNKNOWN the connection to {addr} was lost: the command may have been executed");
         replies.fail(request.pending.ticket, &text);
+    }
+
+    /// Sends a request that went down with the connection to `lost`. One that had been sent there by another node
+    /// must not come behind later ones that are still with that other node.
+    fn send_anew(&mut self, lost: NodeId, proto: Proto, request: Taken) {
+        match self.view.owner(request.pending.slot) {
+            owner if owner == NOBODY || owner == lost => self.send_again(proto, request),
+            owner => {
+                let pipe = self.pipe(owner, proto);
+                self.put_off(proto, request, &[], Some(pipe));
+            }
+        }
     }
 
     /// Sends a request that did not run to whoever owns its slot now.
@@ -95,23 +106,47 @@ impl Backend {
         let pending = Pending { len, traits, epoch: self.view.epoch(), ..request.pending };
         self.wake_by(self.now + self.timeout().saturating_sub(pending.age(self.now)));
         match self.view.owner(pending.slot) {
-            NOBODY => self.put_off(proto, Taken { pending, ..request }, None),
-            _ if self.retries.blocks(&pending) => self.put_off(proto, Taken { pending, ..request }, None),
+            NOBODY => self.put_off(proto, Taken { pending, ..request }, &[], None),
+            _ if self.retries.blocks(&pending) => self.put_off(proto, Taken { pending, ..request }, &[], None),
             owner => {
                 let pipe = self.pipe(owner, proto);
-                self.push(pipe, &request.frame, pending);
+                match self.retries.elsewhere(&pending, pipe, &self.pipelines) {
+                    Some(other) => self.put_off(proto, Taken { pending, ..request }, &[], Some(other)),
+                    None => self.divert(pipe, &request.frame, pending, false),
+                }
             }
         }
     }
 
-    /// Sends a request again a little later; `answer` is what its node said, if one was asked.
-    pub(super) fn put_off(&mut self, proto: Proto, request: Taken, answer: Option<&Answer<'_>>) {
+    /// Puts a request into a pipeline that does not come straight from its client; with an ASKING in front or not.
+    pub(super) fn divert(&mut self, pipe: PipelineId, frame: &[u8], pending: Pending, asking: bool) {
+        let (key, sequence) = (retry::key(&pending), pending.ticket.sequence());
+        if asking {
+            self.push_asking(pipe, frame, pending);
+        } else {
+            self.push(pipe, frame, pending);
+        }
+        if let Some(mark) = Mark::of(pipe, &self.pipelines) {
+            self.retries.went(key, sequence, mark, &self.pipelines);
+        }
+    }
+
+    fn push_asking(&mut self, pipe: PipelineId, frame: &[u8], pending: Pending) {
+        if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
+            pipeline.push_asking(frame, pending);
+            if !pipeline.dirty {
+                pipeline.dirty = true;
+                self.dirty.push(pipe);
+            }
+        }
+    }
+
+    /// Sends a request again a little later, when all that is under way on `after` is answered. The client may be
+    /// told `refusal` if it comes to nothing; empty if its node said nothing of use.
+    pub(super) fn put_off(&mut self, proto: Proto, request: Taken, refusal: &[u8], after: Option<PipelineId>) {
         self.counts.put_off += 1;
-        let mark = answer.and_then(|answer| {
-            let (pipe, pipeline) = (answer.pipe, self.pipelines.get(answer.pipe as usize)?);
-            Some(Mark { pipe, generation: pipeline.generation, pushed: pipeline.pushed() })
-        });
-        let refusal = answer.map_or_else(Box::default, |answer| answer.refusal.into());
+        let mark = after.and_then(|pipe| Mark::of(pipe, &self.pipelines));
+        let refusal = refusal.into();
         let due = self.retries.put_off(self.now, Delayed { proto, request, refusal, mark });
         self.wake_by(due);
     }
@@ -123,12 +158,9 @@ impl Backend {
         }
         self.wake_at = NEVER;
         let (now, timeout, pipelines) = (self.now, self.timeout(), &self.pipelines);
-        let is_passed = |mark: &Mark| {
-            let pipeline = pipelines.get(mark.pipe as usize).filter(|pipe| pipe.generation == mark.generation);
-            pipeline.is_none_or(|pipeline| pipeline.popped() >= mark.pushed)
-        };
+        self.retries.forget(pipelines);
         let expired = |pending: &Pending| pending.age(now) >= timeout;
-        for delayed in self.retries.due(now, is_passed, expired) {
+        for delayed in self.retries.due(now, pipelines, expired) {
             if self.expired(&delayed.request.pending) {
                 self.counts.timed_out += 1;
                 delayed.give_up(replies);
@@ -262,11 +294,11 @@ impl Backend {
         match std::mem::replace(&mut pipeline.state, State::Down { retry_at: 0 }) {
             State::Ready(link) | State::Draining(link) => pipeline.state = State::Draining(link),
             State::Down { .. } | State::Connecting => {
-                let proto = pipeline.proto;
+                let (node, proto) = (pipeline.node, pipeline.proto);
                 let requests = pipeline.take_all();
                 let addr = Addr::tcp("a node that left the cluster", 0);
                 for request in requests {
-                    self.after_loss(proto, request, &addr, replies);
+                    self.after_loss(node, proto, request, &addr, replies);
                 }
                 self.remove_pipeline(pipe);
             }

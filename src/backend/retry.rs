@@ -3,10 +3,15 @@
 //! Those of one client for one slot wait together and go in the order in which they came. A later one joins them
 //! and does not pass; one that was under way already and is run nevertheless ends the wait of those before it,
 //! which are answered with the node's refusal.
+//!
+//! Requests that went another way than straight to the owner of their slot leave a trail, so that later ones go
+//! the same way or wait.
 
 use std::collections::BTreeMap;
 
-use super::pipeline::{Pending, Taken};
+use slab::Slab;
+
+use super::pipeline::{Pending, Pipeline, Taken};
 use super::{Millis, PipelineId};
 use crate::command::{self, keys};
 use crate::replies::Replies;
@@ -17,9 +22,29 @@ use crate::resp::request::{Args, Decoder, Limits, Step};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     pub(super) pipe: PipelineId,
-    pub(super) generation: u32,
+    generation: u32,
     /// How many requests it had been given.
-    pub(super) pushed: u64,
+    pushed: u64,
+}
+
+impl Mark {
+    /// What is under way on the connection of `pipe` now.
+    pub(super) fn of(pipe: PipelineId, pipelines: &Slab<Pipeline>) -> Option<Self> {
+        let pipeline = pipelines.get(pipe as usize)?;
+        Some(Self { pipe, generation: pipeline.generation, pushed: pipeline.pushed() })
+    }
+
+    /// Whether all of it is answered or given up.
+    pub(super) fn is_passed(&self, pipelines: &Slab<Pipeline>) -> bool {
+        let pipeline = pipelines.get(self.pipe as usize).filter(|pipeline| pipeline.generation == self.generation);
+        pipeline.is_none_or(|pipeline| pipeline.popped() >= self.pushed)
+    }
+}
+
+/// Where the last request went that a client's request for a slot must not overtake.
+struct Trail {
+    mark: Mark,
+    sequence: u32,
 }
 
 /// A request that waits for its time.
@@ -56,18 +81,50 @@ struct Group {
 #[derive(Default)]
 pub(super) struct Retries {
     groups: BTreeMap<(u64, u16), Group>,
+    trails: BTreeMap<(u64, u16), Trail>,
+    /// How many trails there may be before those that have ended are looked for.
+    most_trails: usize,
 }
 
+/// So few trails are not worth a search.
+const MIN_TRAILS: usize = 256;
 /// The first wait of a request that a node put off, in milliseconds. Later ones are half of its age.
 const FIRST_MS: Millis = 1;
 /// The longest wait between two tries, in milliseconds.
 pub(super) const LAST_MS: Millis = 16;
 
 impl Retries {
-    /// Whether nothing waits.
+    /// Whether nothing waits, and nothing is on another way than straight to the owner of its slot.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.groups.is_empty()
+        self.groups.is_empty() && self.trails.is_empty()
+    }
+
+    /// The connection on which a request may still be under way that this one must not overtake, if it is another
+    /// one than `pipe`.
+    pub(super) fn elsewhere(
+        &self,
+        pending: &Pending,
+        pipe: PipelineId,
+        pipelines: &Slab<Pipeline>,
+    ) -> Option<PipelineId> {
+        let trail = self.trails.get(&key(pending)).filter(|trail| trail.mark.pipe != pipe)?;
+        let is_before = pending.ticket.comes_after(trail.sequence);
+        (is_before && !trail.mark.is_passed(pipelines)).then_some(trail.mark.pipe)
+    }
+
+    /// Remembers that a request went where `mark` is.
+    pub(super) fn went(&mut self, key: (u64, u16), sequence: u32, mark: Mark, pipelines: &Slab<Pipeline>) {
+        self.trails.insert(key, Trail { mark, sequence });
+        if self.trails.len() > self.most_trails.max(MIN_TRAILS) {
+            self.forget(pipelines);
+            self.most_trails = self.trails.len() * 2;
+        }
+    }
+
+    /// Forgets the trails of requests that have been answered.
+    pub(super) fn forget(&mut self, pipelines: &Slab<Pipeline>) {
+        self.trails.retain(|_, trail| !trail.mark.is_passed(pipelines));
     }
 
     /// Puts a request off, longer each time. Gives when it is due.
@@ -108,12 +165,12 @@ impl Retries {
     pub(super) fn due(
         &mut self,
         now: Millis,
-        is_passed: impl Fn(&Mark) -> bool,
+        pipelines: &Slab<Pipeline>,
         expired: impl Fn(&Pending) -> bool,
     ) -> Vec<Delayed> {
         let mut out = Vec::new();
         for group in self.groups.values_mut().filter(|group| group.due <= now) {
-            if group.waiting.iter().filter_map(|delayed| delayed.mark.as_ref()).all(&is_passed) {
+            if group.waiting.iter().filter_map(|delayed| delayed.mark.as_ref()).all(|mark| mark.is_passed(pipelines)) {
                 out.append(&mut group.waiting);
             } else {
                 out.extend(group.waiting.extract_if(.., |delayed| expired(&delayed.request.pending)));
@@ -136,7 +193,7 @@ impl Retries {
 }
 
 /// Requests with the same key must keep their order.
-const fn key(pending: &Pending) -> (u64, u16) {
+pub(super) const fn key(pending: &Pending) -> (u64, u16) {
     (pending.ticket.client_key(), pending.slot)
 }
 

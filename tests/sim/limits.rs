@@ -250,3 +250,17 @@ fn clients_that_wait_for_a_node_go_on_when_it_is_lost_or_moves() {
         });
     }
 }
+
+#[test]
+fn answers_of_the_proxy_itself_are_limited_and_go_on_too() {
+    let tight = |config: &mut Config| config.client.max_output_bytes = 10_000;
+    proxied_with(1, Options::default(), tight, async |world: World| {
+        let text = "e".repeat(1000);
+        let mut client = world.client().await;
+        client.send(&frame(&[b"ECHO", text.as_bytes()]).repeat(60)).await.expect("the proxy reads");
+        for n in 0..60 {
+            let reply = tokio::time::timeout(ms(1000), client.hear()).await;
+            assert_eq!(reply.unwrap_or_else(|_| panic!("no reply to ECHO {n}")), bulk(&text));
+        }
+    });
+}

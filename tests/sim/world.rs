@@ -80,12 +80,17 @@ pub(crate) fn world(
 
 /// The variable that replaces the seeds of every scenario by one.
 const SEED: &str = "SLOTWAY_SEED";
+/// The variable that gives every scenario so many seeds, for long runs.
+const SEEDS: &str = "SLOTWAY_SEEDS";
 
-/// The seeds to run a scenario with: `count` of them, or the one that the environment asks for.
+/// The seeds to run a scenario with: `count` of them, or what the environment asks for.
 pub(crate) fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var(SEED).ok().map(|text| text.parse()) {
-        Some(Ok(seed)) => vec![seed],
-        Some(Err(error)) => panic!("{SEED} is not a number: {error}"),
-        None => (1..=count).collect(),
+    let asked = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        Some(text.parse::<u64>().unwrap_or_else(|error| panic!("{name} is not a number: {error}")))
+    };
+    match asked(SEED) {
+        Some(seed) => vec![seed],
+        None => (1..=asked(SEEDS).unwrap_or(count)).collect(),
     }
 }

@@ -1,0 +1,8 @@
+//! Configuration files: see `checks`. Seeds are in `seeds/config`.
+#![no_main]
+
+#[path = "../checks/mod.rs"]
+#[expect(dead_code, reason = "each target runs one of the checks")]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::config(bytes));

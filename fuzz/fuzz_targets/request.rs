@@ -1,0 +1,8 @@
+//! Requests of clients: see `checks`. Seeds are in `seeds/request`.
+#![no_main]
+
+#[path = "../checks/mod.rs"]
+#[expect(dead_code, reason = "each target runs one of the checks")]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::request(bytes));

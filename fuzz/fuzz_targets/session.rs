@@ -1,0 +1,8 @@
+//! A client's bytes to a whole proxy: see `checks`. Seeds are in `seeds/session`.
+#![no_main]
+
+#[path = "../checks/mod.rs"]
+#[expect(dead_code, reason = "each target runs one of the checks")]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::session::session(bytes));
