@@ -9,6 +9,7 @@
 //! - [`repair`]: lost connections, deadlines, new maps
 
 mod answers;
+mod options;
 mod pipeline;
 mod redirect;
 mod repair;
@@ -20,7 +21,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::mpsc;
@@ -31,6 +31,7 @@ use crate::cluster::dial::{ConnectError, Conversation};
 use crate::net::{Addr, Net, Ready, Stream, Token};
 use crate::replies::{Replies, Ticket};
 use crate::resp::Proto;
+pub use options::{Counts, Options};
 use pipeline::{Expect, Pending, Pipeline, State, Traits};
 use retry::Retries;
 use view::{NOBODY, NodeId, View};
@@ -46,36 +47,6 @@ const READS_A_TURN: usize = 4;
 const MOVING_MS: Millis = 200;
 /// Nothing waits for a time.
 const NEVER: Millis = Millis::MAX;
-
-/// How to reach and treat the nodes. Each field is a key of the configuration file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Options {
-    /// `[cluster] username` and its password: who the proxy is to the nodes.
-    pub credentials: Option<Credentials>,
-    /// `[cluster] connect_timeout`: dial and handshake together.
-    pub connect_timeout: Duration,
-    /// `[cluster] request_timeout`: from the arrival of a request to its reply.
-    pub request_timeout: Duration,
-    /// `[cluster] max_redirects`: how many MOVED or ASK one request follows.
-    pub max_redirects: u8,
-    /// `[limits] node_queue`: bytes of requests that may wait for one node, per worker; more are refused.
-    pub node_queue_bytes: usize,
-    /// `[limits] reply`: the largest reply that a node may send, in bytes.
-    pub max_reply_bytes: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            credentials: None,
-            connect_timeout: Duration::from_secs(1),
-            request_timeout: Duration::from_secs(2),
-            max_redirects: 5,
-            node_queue_bytes: 64 << 20,
-            max_reply_bytes: 1 << 30,
-        }
-    }
-}
 
 /// A request on its way to the owner of a slot.
 #[derive(Clone, Copy, Debug)]
@@ -157,23 +128,6 @@ pub struct Backend {
     jitter: u32,
     /// What happened, for `INFO` and the metrics.
     pub counts: Counts,
-}
-
-/// What happened between this worker and the nodes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    /// MOVED followed.
-    pub moved: u64,
-    /// ASK followed.
-    pub asked: u64,
-    /// Requests sent again because the node could not run them yet.
-    pub put_off: u64,
-    /// Connections that broke or could not be made.
-    pub lost: u64,
-    /// Connections closed because a reply came that nobody waits for.
-    pub unasked: u64,
-    /// Requests answered with a timeout.
-    pub timed_out: u64,
 }
 
 impl Backend {

@@ -11,6 +11,7 @@
 //! that is there into one write to its client. A client that may go on after its replies went out is resumed at
 //! the end of the turn. New connections come through the [`Mailbox`]; deadlines through one timer.
 
+mod leaving;
 mod mailbox;
 mod timer;
 
@@ -33,6 +34,7 @@ use crate::cluster::topology::Topology;
 use crate::net::{Addr, Link, Net, Ready, Token};
 use crate::replies::ClientId;
 use crate::resp::request::Args;
+use leaving::SWEEP;
 pub use mailbox::Mailbox;
 use timer::Timer;
 
@@ -70,10 +72,6 @@ impl Default for Options {
 const SCRATCH: usize = 64 << 10;
 /// How often one client is read in one turn before the others get theirs.
 const READS_A_TURN: usize = 4;
-/// How often silent, leaving and draining clients are looked at.
-const SWEEP: Duration = Duration::from_secs(1);
-/// How long a client that takes its leave may take to read its last replies, in milliseconds.
-const LINGER_MS: Millis = 10_000;
 
 /// Tokens below this are clients.
 const PIPELINES: Token = 1 << 30;
@@ -340,29 +338,6 @@ impl Worker {
         self.waiting = waiting;
     }
 
-    /// Nothing more is taken from this client; it gets what it is owed, and is closed then.
-    fn leave(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id as usize) else { return };
-        client.leaving_since.get_or_insert(self.room.now);
-        self.sweeper.arm(SWEEP);
-        self.close_if_served(id);
-    }
-
-    fn close_if_served(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get(id as usize) else { return };
-        let Some(queue) = self.room.replies.queue(id) else { return };
-        if queue.in_flight() == 0 && queue.unwritten().is_empty() && !client.session.is_waiting() {
-            self.close(id);
-        }
-    }
-
-    fn close(&mut self, id: ClientId) {
-        let Some(mut client) = self.clients.try_remove(id as usize) else { return };
-        self.room.replies.close(id);
-        client.link.finish();
-        self.tally().clients.fetch_sub(1, Ordering::Relaxed);
-    }
-
     fn look_at_map(&mut self) {
         let map = self.map.load();
         if map.version != self.adopted {
@@ -370,46 +345,6 @@ impl Worker {
             let map = Arc::clone(map);
             self.room.backend.adopt(&map, &mut self.room.replies);
         }
-    }
-
-    /// Closes clients that were silent for too long, that do not take their last replies, or that hinder a drain.
-    fn sweep(&mut self) {
-        self.sweeper.fired();
-        if self.mailbox.is_draining() && self.draining_since.is_none() {
-            self.draining_since = Some(self.room.now);
-        }
-        let (now, idle) = (self.room.now, self.room.options.idle_timeout.as_millis() as Millis);
-        let overdue = self.draining_since.is_some_and(|since| now >= since + self.drain.as_millis() as Millis);
-        let ids: Vec<ClientId> = self.clients.iter().map(|(id, _)| id as ClientId).collect();
-        for id in ids {
-            let Some(client) = self.clients.get(id as usize) else { continue };
-            let queue = self.room.replies.queue(id);
-            let is_quiet = queue.is_some_and(|queue| queue.in_flight() == 0);
-            let is_late = client.leaving_since.is_some_and(|since| now >= since + LINGER_MS);
-            if is_late || overdue || (idle > 0 && is_quiet && client.session.idle_ms(now) >= idle) {
-                self.close(id);
-            } else if self.draining_since.is_some() {
-                self.send_away(id);
-            }
-        }
-        let leaving = self.clients.iter().any(|(_, client)| client.leaving_since.is_some());
-        if leaving || idle > 0 || self.draining_since.is_some() {
-            self.sweeper.arm(SWEEP);
-        }
-    }
-
-    /// Ends a client at the boundary of a reply, for a drain.
-    fn send_away(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.get_mut(id as usize)
-            && !client.session.is_waiting()
-        {
-            client.session.close();
-            self.leave(id);
-        }
-    }
-
-    fn is_drained(&self) -> bool {
-        self.draining_since.is_some() && self.clients.is_empty()
     }
 
     /// Sets the timer to when the backend next has something to look at.
