@@ -44,6 +44,7 @@ pub mod config;
 pub mod demo;
 pub mod merge;
 pub mod net;
+pub mod pubsub;
 pub mod replies;
 pub mod resp;
 pub mod route;
