@@ -149,12 +149,19 @@ impl Session {
     #[inline]
     fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
         if !room.backend.may_follow(slot, self.epoch) {
-            if room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
-                return Err(Flow::Quiet);
-            }
-            self.epoch = room.backend.epoch();
+            self.catch_up(client, room)?;
         }
         room.backend.lane(slot, self.proto).ok_or(Flow::Node(slot))
+    }
+
+    /// Takes up the present view of the slots, which only a client without requests under way may.
+    #[cold]
+    fn catch_up(&mut self, client: ClientId, room: &Room) -> Result<(), Flow> {
+        if room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
+            return Err(Flow::Quiet);
+        }
+        self.epoch = room.backend.epoch();
+        Ok(())
     }
 
     #[inline]
