@@ -21,6 +21,10 @@ pub enum Route {
     Everywhere(Merge),
     /// Nowhere: the proxy answers.
     Local,
+    /// Nowhere: the client begins or ends subscriptions.
+    Subscribe,
+    /// To the owner of this slot, which is that of a channel.
+    Publish(u16),
 }
 
 /// Why a request goes nowhere; worded as the client gets it.
@@ -44,7 +48,6 @@ pub enum Refused {
 const fn part(spec: &Spec) -> &'static str {
     match spec.plan {
         Plan::Pin(Pin::Transaction) => " (transactions)",
-        Plan::Pin(Pin::Subscribe) => " (publish/subscribe)",
         Plan::Pin(Pin::Blocking) | Plan::ByKey => " (blocking commands)",
         _ => "",
     }
@@ -125,6 +128,8 @@ pub fn route(spec: &'static Spec, request: &Request<'_>, parts: &mut Parts) -> R
         Plan::Primaries(merge) | Plan::AllNodes(merge) => Ok(Route::Everywhere(merge)),
         Plan::AnyNode => Ok(Route::Any),
         Plan::Local => Ok(Route::Local),
+        Plan::Pin(Pin::Subscribe) => Ok(Route::Subscribe),
+        Plan::Publish => Ok(Route::Publish(slot(request.arg(1).unwrap_or_default()))),
         Plan::Refuse(Refusal::Admin) => Err(Refused::Admin(spec)),
         Plan::Pin(_) | Plan::Refuse(Refusal::NotBuilt) => Err(Refused::NotBuilt(spec)),
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{Options, Process};
 use crate::backend::{Backend, Millis};
 use crate::command::Spec;
+use crate::pubsub::Subscriptions;
 use crate::replies::{ClientId, Replies};
 use crate::resp::request::Decoder;
 use crate::resp::{Proto, encode};
@@ -17,6 +18,8 @@ use crate::route::Parts;
 pub struct Room {
     /// To the nodes.
     pub backend: Backend,
+    /// What clients hear of one another.
+    pub pubsub: Subscriptions,
     /// To the clients.
     pub replies: Replies,
     /// What the process shares.
@@ -34,10 +37,11 @@ pub struct Room {
 impl Room {
     /// The rooms of one worker.
     #[must_use]
-    pub fn new(backend: Backend, process: Arc<Process>) -> Self {
+    pub fn new(backend: Backend, pubsub: Subscriptions, process: Arc<Process>) -> Self {
         let options = Rc::new(process.options.clone());
         Self {
             backend,
+            pubsub,
             replies: Replies::default(),
             process,
             options,
@@ -67,6 +71,8 @@ pub(super) enum Flow {
     Sent,
     /// Taken in another way: answered, or on its way in parts.
     Taken,
+    /// Taken, and no later one before it is answered.
+    Awaited,
     /// Not taken: to be read again when every reply so far is out of the nodes.
     Quiet,
     /// Not taken: to be read again when this slot's node has room.
@@ -90,6 +96,8 @@ pub struct Session {
     pub(super) proto: Proto,
     /// Which of the configured users it is; with no users, everybody is.
     pub(super) user: Option<usize>,
+    /// Whether each request is looked at before it is routed: the client is perhaps not authenticated, or a subscriber.
+    pub(super) guarded: bool,
     pub(super) introduction: Introduction,
     /// The client's address, and the one that it connected to.
     pub(super) peer: Box<str>,
@@ -116,6 +124,7 @@ impl Session {
             id,
             proto: Proto::Resp2,
             user: None,
+            guarded: true,
             introduction: Introduction::default(),
             peer: peer.into(),
             local: local.into(),

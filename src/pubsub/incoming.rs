@@ -138,13 +138,13 @@ impl Subscriptions {
         let Some(topic) = self.topics.get(id as usize) else { return };
         let body = frame.get(1..).unwrap_or_default();
         for seat in topic.seats.iter().filter(|seat| seat.told) {
-            let Some(member) = self.members.get_mut(&seat.client).filter(|member| !member.slow) else { continue };
+            let Some(member) = self.members.get_mut(&seat.client) else { continue };
             let mark = if member.proto == Proto::Resp3 { b'>' } else { b'*' };
             let waiting = replies.push(seat.client, |out| {
                 out.push(mark);
                 out.extend_from_slice(body);
             });
-            if waiting > self.around.max_output {
+            if waiting > self.around.max_output && !member.slow {
                 member.slow = true;
                 self.slow.push(seat.client);
             }

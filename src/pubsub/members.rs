@@ -26,7 +26,7 @@ struct Waiting {
 /// A client with subscriptions.
 pub(super) struct Member {
     pub(super) proto: Proto,
-    /// Whether it is to be closed.
+    /// Whether its messages pile up.
     pub(super) slow: bool,
     /// What it is subscribed to, by kind.
     topics: [BTreeSet<TopicId>; 3],
@@ -73,16 +73,16 @@ fn confirm(out: &mut Vec<u8>, proto: Proto, word: &[u8], name: Option<&[u8]>, co
 impl Subscriptions {
     /// Subscribes `client`, which has no request under way, to `names`. It is told at once if the nodes have
     /// confirmed all of them before, else later, and this request counts as under way until then: true.
-    pub fn subscribe<'n>(
+    pub fn subscribe(
         &mut self,
         client: ClientId,
         kind: Kind,
         proto: Proto,
-        names: impl Iterator<Item = &'n [u8]>,
+        names: &[&[u8]],
         replies: &mut Replies,
     ) -> bool {
         let (mut told, mut fresh, mut left) = (Vec::new(), Vec::new(), BTreeSet::new());
-        for name in names {
+        for &name in names {
             let id = self.topic(kind, name);
             let member = self.members.entry(client).or_insert_with(|| Member::new(proto));
             let is_new = member.topics(kind).insert(id);
@@ -162,17 +162,16 @@ impl Subscriptions {
 
     /// Ends subscriptions of `client`, which has no request under way, and tells it so: those to `names`, or all of
     /// the kind without any.
-    pub fn unsubscribe<'n>(
+    pub fn unsubscribe(
         &mut self,
         client: ClientId,
         kind: Kind,
         proto: Proto,
-        names: impl Iterator<Item = &'n [u8]>,
+        names: &[&[u8]],
         replies: &mut Replies,
     ) {
         let mut out = Vec::new();
-        let mut named = names.peekable();
-        if named.peek().is_none() {
+        if names.is_empty() {
             let all = self.members.get_mut(&client).map(|member| member.topics(kind).clone()).unwrap_or_default();
             if all.is_empty() {
                 confirm(&mut out, proto, kind.end(), None, self.count(client, kind));
@@ -183,7 +182,7 @@ impl Subscriptions {
                 confirm(&mut out, proto, kind.end(), Some(&name), self.count(client, kind));
             }
         }
-        for name in named {
+        for &name in names {
             if let Some(&id) = self.names_of(kind).get(name) {
                 self.leave(client, kind, id);
             }

@@ -188,8 +188,13 @@ impl Subscriptions {
         }
     }
 
-    /// Clients that are to be closed because their messages pile up; asking forgets them.
+    /// Clients whose messages piled up, and are to be closed if they still do; asking forgets them.
     pub fn take_slow(&mut self) -> Vec<ClientId> {
+        for client in &self.slow {
+            if let Some(member) = self.members.get_mut(client) {
+                member.slow = false;
+            }
+        }
         std::mem::take(&mut self.slow)
     }
 

@@ -116,6 +116,12 @@ impl Registry {
         patterns.values().map(|entry| i64::from(entry.clients > 0) - entry.workers.len() as i64).sum()
     }
 
+    /// How many channels, patterns and shard channels clients of this process hear.
+    #[must_use]
+    pub fn heard(&self) -> [usize; 3] {
+        self.lock().each_ref().map(|names| names.values().filter(|entry| entry.clients > 0).count())
+    }
+
     /// The channels or shard channels that clients of this process hear and that match `pattern`.
     #[must_use]
     pub fn channels(&self, pattern: &[u8], shard: bool) -> Vec<Box<[u8]>> {
