@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{local, publish, subscriber};
 use super::state::{Flow, Room, Session, Wait, refuse, wrong_arity};
+use super::{local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Spec};
 use crate::merge::Gather;
@@ -177,7 +177,14 @@ impl Session {
     }
 
     #[inline]
-    pub(super) fn forward(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, slot: u16, room: &mut Room) -> Flow {
+    pub(super) fn forward(
+        &mut self,
+        client: ClientId,
+        spec: &Spec,
+        request: &Request<'_>,
+        slot: u16,
+        room: &mut Room,
+    ) -> Flow {
         let lane = match self.lane(client, slot, room) {
             Ok(lane) => lane,
             Err(flow) => return flow,

@@ -124,6 +124,11 @@ impl Subscriptions {
         }
         let is_target = topic.target == Some(from);
         match &mut topic.handover {
+            Some(handover) if handover.tail().is_some() => {
+                if is_source && !handover.is_new(frame) {
+                    return;
+                }
+            }
             Some(handover) if is_source => handover.remember(frame),
             Some(handover) if is_target => handover.keep(frame),
             _ => {}

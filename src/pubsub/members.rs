@@ -162,14 +162,7 @@ impl Subscriptions {
 
     /// Ends subscriptions of `client`, which has no request under way, and tells it so: those to `names`, or all of
     /// the kind without any.
-    pub fn unsubscribe(
-        &mut self,
-        client: ClientId,
-        kind: Kind,
-        proto: Proto,
-        names: &[&[u8]],
-        replies: &mut Replies,
-    ) {
+    pub fn unsubscribe(&mut self, client: ClientId, kind: Kind, proto: Proto, names: &[&[u8]], replies: &mut Replies) {
         let mut out = Vec::new();
         if names.is_empty() {
             let all = self.members.get_mut(&client).map(|member| member.topics(kind).clone()).unwrap_or_default();

@@ -144,7 +144,7 @@ fn messages_stand_between_replies_and_never_inside() {
             let mut client = world.client().await;
             client.say("HELLO 3").await;
             for n in 0..30 {
-                client.say(&format!("SET key:{n} {}", "v".repeat(n * 40))).await;
+                client.say(&format!("SET key:{n} {}", "v".repeat(1 + n * 40))).await;
             }
             client.say("SUBSCRIBE news").await;
             let mut random = slotway::demo::embedded::Random::new(seed);
@@ -167,7 +167,7 @@ fn messages_stand_between_replies_and_never_inside() {
                     assert_eq!(heard, three(&["message", "news", &messages.to_string()]));
                     messages += 1;
                 } else {
-                    assert_eq!(heard, bulk(&"v".repeat(replies % 30 * 40)));
+                    assert_eq!(heard, bulk(&"v".repeat(1 + replies % 30 * 40)));
                     replies += 1;
                 }
             }
@@ -186,10 +186,8 @@ fn a_subscribe_in_a_pipeline_keeps_its_place() {
             let mut client = world.client().await;
             client.say("HELLO 3").await;
             let lines = ["SET k 1", "SUBSCRIBE a b", "GET k", "SUBSCRIBE c", "UNSUBSCRIBE a", "GET k", "PUBLISH b x"];
-            let all: Vec<u8> = lines
-                .iter()
-                .flat_map(|line| frame(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>()))
-                .collect();
+            let all: Vec<u8> =
+                lines.iter().flat_map(|line| frame(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>())).collect();
             client.send(&all).await.expect("the proxy reads");
             for due in [
                 r"+OK\r\n".to_owned(),
@@ -343,11 +341,8 @@ fn a_moved_channel_loses_and_doubles_no_message() {
                 let kind = if heard.contains("pmessage") { 1 + usize::from(!heard.contains(r"\nc*\r")) } else { 0 };
                 let n = due[kind].to_string();
                 let patterns = ["", "c*", "*"];
-                let whole = if kind == 0 {
-                    two(&["message", "c", &n])
-                } else {
-                    two(&["pmessage", patterns[kind], "c", &n])
-                };
+                let whole =
+                    if kind == 0 { two(&["message", "c", &n]) } else { two(&["pmessage", patterns[kind], "c", &n]) };
                 assert_eq!(heard, whole, "in order, each once");
                 due[kind] += 1;
             }
@@ -359,41 +354,49 @@ fn a_moved_channel_loses_and_doubles_no_message() {
 #[test]
 fn keyspace_notifications_come_from_every_primary_and_others_only_once() {
     let options = Options { keyspace_events: true, ..Options::default() };
-    proxied_with(1, options, |_| {}, async |world: World| {
-        let mut all = subscriber(&world, "PSUBSCRIBE *").await;
-        let mut keys = subscriber(&world, "PSUBSCRIBE __keyevent@0__:set").await;
-        let mut events = subscriber(&world, "SUBSCRIBE __keyevent@0__:set").await;
-        let mut other = world.client().await;
-        for key in world.keys() {
-            other.say(&format!("SET {key} 1")).await;
-            let channel = "__keyevent@0__:set";
-            assert_eq!(next(&mut keys).await, two(&["pmessage", channel, channel, &key]));
-            assert_eq!(next(&mut events).await, two(&["message", channel, &key]));
-            let mut heard = [next(&mut all).await, next(&mut all).await];
-            heard.sort();
-            let space = two(&["pmessage", "*", &format!("__keyspace@0__:{key}"), "set"]);
-            let mut due = [two(&["pmessage", "*", channel, &key]), space];
-            due.sort();
-            assert_eq!(heard, due);
-        }
-        for n in 0..20 {
-            assert_eq!(other.say(&format!("PUBLISH channel:{n} x")).await, r":1\r\n");
-            assert_eq!(next(&mut all).await, two(&["pmessage", "*", &format!("channel:{n}"), "x"]));
-        }
-        for client in [&mut all, &mut keys, &mut events] {
-            silent(client).await;
-        }
-        assert_eq!(other.say("PUBSUB NUMPAT").await, r":2\r\n");
-        assert_eq!(other.say("PUBSUB NUMSUB __keyevent@0__:set").await, format!(r"*2\r\n{}:1\r\n", bulk("__keyevent@0__:set")));
-        // A replica that takes over tells of its keys, and the old primary no more.
-        let node = world.cluster.primaries()[0];
-        let key = world.key_of(node, 0);
-        world.cluster.failover(world.cluster.siblings(node)[0]);
-        pass(ms(12_000)).await;
-        other.say(&format!("SET {key} 2")).await;
-        assert_eq!(next(&mut events).await, two(&["message", "__keyevent@0__:set", &key]));
-        silent(&mut events).await;
-    });
+    proxied_with(
+        1,
+        options,
+        |_| {},
+        async |world: World| {
+            let mut all = subscriber(&world, "PSUBSCRIBE *").await;
+            let mut keys = subscriber(&world, "PSUBSCRIBE __keyevent@0__:set").await;
+            let mut events = subscriber(&world, "SUBSCRIBE __keyevent@0__:set").await;
+            let mut other = world.client().await;
+            for key in world.keys() {
+                other.say(&format!("SET {key} 1")).await;
+                let channel = "__keyevent@0__:set";
+                assert_eq!(next(&mut keys).await, two(&["pmessage", channel, channel, &key]));
+                assert_eq!(next(&mut events).await, two(&["message", channel, &key]));
+                let mut heard = [next(&mut all).await, next(&mut all).await];
+                heard.sort();
+                let space = two(&["pmessage", "*", &format!("__keyspace@0__:{key}"), "set"]);
+                let mut due = [two(&["pmessage", "*", channel, &key]), space];
+                due.sort();
+                assert_eq!(heard, due);
+            }
+            for n in 0..20 {
+                assert_eq!(other.say(&format!("PUBLISH channel:{n} x")).await, r":1\r\n");
+                assert_eq!(next(&mut all).await, two(&["pmessage", "*", &format!("channel:{n}"), "x"]));
+            }
+            for client in [&mut all, &mut keys, &mut events] {
+                silent(client).await;
+            }
+            assert_eq!(other.say("PUBSUB NUMPAT").await, r":2\r\n");
+            assert_eq!(
+                other.say("PUBSUB NUMSUB __keyevent@0__:set").await,
+                format!(r"*2\r\n{}:1\r\n", bulk("__keyevent@0__:set"))
+            );
+            // A replica that takes over tells of its keys, and the old primary no more.
+            let node = world.cluster.primaries()[0];
+            let key = world.key_of(node, 0);
+            world.cluster.failover(world.cluster.siblings(node)[0]);
+            pass(ms(12_000)).await;
+            other.say(&format!("SET {key} 2")).await;
+            assert_eq!(next(&mut events).await, two(&["message", "__keyevent@0__:set", &key]));
+            silent(&mut events).await;
+        },
+    );
 }
 
 #[test]

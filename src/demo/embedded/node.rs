@@ -97,7 +97,10 @@ fn admit(turn: &Turn<'_>) -> Result<Run, Fault> {
     if !proven && command.effect != Effect::Door {
         return Err(Fault("NOAUTH Authentication required.".into()));
     }
-    if turn.is_subscriber() && !["ping", "quit", "reset"].contains(&command.name) && !command.name.ends_with("subscribe") {
+    if turn.is_subscriber()
+        && !["ping", "quit", "reset"].contains(&command.name)
+        && !command.name.ends_with("subscribe")
+    {
         return Err(Fault::new(format!("ERR Can't execute '{}' in this context", command.name)));
     }
     redirect::check(turn, command.keys, command.effect)?;

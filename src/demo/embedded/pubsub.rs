@@ -126,7 +126,8 @@ fn spublish(turn: &mut Turn<'_>) -> Answer {
 fn send(state: &mut State, node: usize, others: &[usize], kind: usize, channel: &[u8], message: &[u8]) -> Answer {
     let count = tell(state, node, kind, channel, message);
     let hears = |other: &usize| *other != node && state.nodes[*other].alive && state.nodes[*other].old_map.is_none();
-    let far: Vec<usize> = others.iter().copied().filter(|_| state.nodes[node].old_map.is_none()).filter(hears).collect();
+    let far: Vec<usize> =
+        others.iter().copied().filter(|_| state.nodes[node].old_map.is_none()).filter(hears).collect();
     for other in far {
         let lag = state.nodes[other].lag;
         if lag.is_zero() {
@@ -158,7 +159,8 @@ pub(super) fn tell(state: &mut State, node: usize, kind: usize, channel: &[u8], 
         if subscriber.names[kind].contains(channel) {
             say(vec![Reply::bulk(format!("{}message", LETTERS[kind])), Reply::bulk(channel), Reply::bulk(message)]);
         }
-        let patterns = subscriber.names[PATTERN].iter().filter(|pattern| kind == CHANNEL && glob::matches(pattern, channel));
+        let patterns =
+            subscriber.names[PATTERN].iter().filter(|pattern| kind == CHANNEL && glob::matches(pattern, channel));
         for pattern in patterns {
             say(vec![Reply::bulk("pmessage"), Reply::bulk(pattern), Reply::bulk(channel), Reply::bulk(message)]);
         }
@@ -208,7 +210,9 @@ fn pubsub(turn: &mut Turn<'_>) -> Answer {
         b"shardchannels" => channels(SHARD),
         b"numsub" => counts(CHANNEL),
         b"shardnumsub" => counts(SHARD),
-        b"numpat" => Reply::count(here().flat_map(|subscriber| &subscriber.names[PATTERN]).collect::<BTreeSet<_>>().len()),
+        b"numpat" => {
+            Reply::count(here().flat_map(|subscriber| &subscriber.names[PATTERN]).collect::<BTreeSet<_>>().len())
+        }
         _ => return Err(turn.unknown_subcommand()),
     })
 }
@@ -223,9 +227,10 @@ impl Cluster {
     #[must_use]
     pub fn subscribed(&self, node: NodeId, kind: usize, name: &[u8]) -> usize {
         let state = self.state();
-        let here = state.subscribers.iter().filter(|(id, subscriber)| {
-            subscriber.node == node.0 && state.nodes[node.0].lines.contains_key(id)
-        });
+        let here = state
+            .subscribers
+            .iter()
+            .filter(|(id, subscriber)| subscriber.node == node.0 && state.nodes[node.0].lines.contains_key(id));
         here.filter(|(_, subscriber)| subscriber.names.get(kind).is_some_and(|names| names.contains(name))).count()
     }
 
