@@ -17,6 +17,7 @@ mod harness;
 mod inline;
 mod order;
 mod points;
+mod pubsub;
 mod servers;
 mod shapes;
 mod split;
