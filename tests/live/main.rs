@@ -10,6 +10,7 @@
 
 mod auth;
 mod belongs;
+mod blocking;
 mod changes;
 mod clients;
 mod commands;
