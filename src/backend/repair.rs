@@ -83,7 +83,14 @@ impl Backend {
         }
     }
 
-    pub(super) fn after_loss(&mut self, lost: NodeId, proto: Proto, request: Taken, addr: &Addr, replies: &mut Replies) {
+    pub(super) fn after_loss(
+        &mut self,
+        lost: NodeId,
+        proto: Proto,
+        request: Taken,
+        addr: &Addr,
+        replies: &mut Replies,
+    ) {
         let traits = request.pending.traits;
         if traits == Traits::Exec && !request.may_have_run {
             return replies.deliver(request.pending.ticket, not_run(proto));
@@ -206,7 +213,9 @@ impl Backend {
                 self.counts.timed_out += 1;
                 let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
                 delayed.give_up(replies);
-                bound.into_iter().for_each(|key| self.close_loan(key));
+                if let Some(key) = bound {
+                    self.close_loan(key);
+                }
             } else {
                 self.send_again(delayed.proto, delayed.request);
             }
@@ -330,8 +339,7 @@ impl Backend {
             }
             self.hurry(pipe);
         }
-        let idle: Vec<usize> =
-            self.nodes.iter().filter(|(_, node)| node.is_unused()).map(|(id, _)| id).collect();
+        let idle: Vec<usize> = self.nodes.iter().filter(|(_, node)| node.is_unused()).map(|(id, _)| id).collect();
         for id in idle {
             let node = self.nodes.remove(id);
             self.by_addr.remove(&node.addr);

@@ -247,8 +247,10 @@ fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<
 /// Whether the proxy's answer to such a command is one reply and leaves the form of the others alone.
 fn is_own(spec: &Spec) -> bool {
     let client_wide = ["reply", "tracking", "caching", "pause", "unblock"];
-    !matches!((spec.parent, spec.name), (None, "hello" | "monitor"))
-        && !(spec.parent == Some("client") && client_wide.contains(&spec.name))
+    match spec.parent {
+        None => !matches!(spec.name, "hello" | "monitor"),
+        parent => parent != Some("client") || !client_wide.contains(&spec.name),
+    }
 }
 
 fn not_here(spec: &Spec) -> String {
