@@ -74,6 +74,8 @@ enum Place {
     Open,
     /// It came early and stands in the stash.
     Early { start: u32, len: u32 },
+    /// It has not come, and its client does not want it.
+    Muted,
 }
 
 /// Replies that wait for their turn.
@@ -109,6 +111,8 @@ pub struct Queue {
     /// Bytes of the requests that are under way.
     charged: usize,
     dirty: bool,
+    /// The request at hand is to be answered with nothing.
+    muted: bool,
 }
 
 impl Queue {
@@ -132,13 +136,17 @@ impl Queue {
         self.out.get(self.written..).unwrap_or_default()
     }
 
-    /// The head is in `out`: moves on, over all that came early.
+    /// Puts the head's reply out and moves on, over all that came early.
     #[inline]
-    fn advance(&mut self) {
+    fn advance(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.head = self.head.wrapping_add(1);
-        if !self.stash.places.is_empty() {
-            self.head = self.head.wrapping_add(self.stash.release(&mut self.out));
+        if self.stash.places.is_empty() {
+            return write(&mut self.out);
         }
+        if !matches!(self.stash.places.pop_front(), Some(Place::Muted)) {
+            write(&mut self.out);
+        }
+        self.head = self.head.wrapping_add(self.stash.release(&mut self.out));
     }
 }
 
@@ -147,21 +155,22 @@ impl Stash {
     #[inline]
     fn keep(&mut self, ahead: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
-        write(&mut self.bytes);
-        let len = self.bytes.len() - start;
-        self.live += len;
         if self.places.len() <= ahead {
             self.places.resize(ahead + 1, Place::Open);
         }
         if let Some(place) = self.places.get_mut(ahead) {
-            debug_assert!(matches!(place, Place::Open), "a place was answered twice");
+            debug_assert!(!matches!(place, Place::Early { .. }), "a place was answered twice");
+            if !matches!(place, Place::Muted) {
+                write(&mut self.bytes);
+            }
+            let len = self.bytes.len() - start;
+            self.live += len;
             *place = Place::Early { start: start as u32, len: len as u32 };
         }
     }
 
     /// The head was answered: moves what came early behind it to `out`; gives how many replies that were.
     fn release(&mut self, out: &mut Vec<u8>) -> u32 {
-        self.places.pop_front();
         let mut released = 0;
         while let Some(&Place::Early { start, len }) = self.places.front() {
             let start = start as usize;
@@ -293,8 +302,7 @@ impl Replies {
             if queue.out.capacity() == 0 {
                 queue.out = self.spares.pop().unwrap_or_default();
             }
-            queue.out.extend_from_slice(reply);
-            queue.advance();
+            queue.advance(|out| out.extend_from_slice(reply));
             if !queue.dirty {
                 queue.dirty = true;
                 self.dirty.push(ticket.client);
@@ -333,6 +341,9 @@ impl Replies {
     /// Answers the next request of `client` at once with what `write` appends.
     pub fn answer(&mut self, client: ClientId, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(queue) = self.queues.get_mut(client as usize) else { return };
+        if queue.muted {
+            return;
+        }
         let ahead = queue.in_flight();
         queue.tail = queue.tail.wrapping_add(1);
         if ahead > 0 {
@@ -341,12 +352,46 @@ impl Replies {
         if queue.out.capacity() == 0 {
             queue.out = self.spares.pop().unwrap_or_default();
         }
-        write(&mut queue.out);
-        queue.advance();
+        queue.advance(write);
         if !queue.dirty {
             queue.dirty = true;
             self.dirty.push(client);
         }
+    }
+
+    /// What `client` asks next is answered with nothing, until [`unmute`](Self::unmute). At most one request may
+    /// come in between.
+    pub fn mute(&mut self, client: ClientId) {
+        let Some(queue) = self.queues.get_mut(client as usize) else { return };
+        let ahead = queue.in_flight();
+        queue.stash.places.resize(ahead, Place::Open);
+        queue.stash.places.push_back(Place::Muted);
+        queue.muted = true;
+    }
+
+    /// What `client` asks from now on is answered; a request since [`mute`](Self::mute) still is not.
+    pub fn unmute(&mut self, client: ClientId) {
+        let Some(queue) = self.queues.get_mut(client as usize) else { return };
+        let in_flight = queue.in_flight();
+        queue.stash.places.truncate(in_flight);
+        queue.muted = false;
+    }
+
+    /// Sends `client` something that answers no request, in front of all that it is still owed.
+    pub fn push(&mut self, client: ClientId, bytes: &[u8]) {
+        let Some(queue) = self.queues.get_mut(client as usize) else { return };
+        queue.out.extend_from_slice(bytes);
+        if !queue.dirty {
+            queue.dirty = true;
+            self.dirty.push(client);
+        }
+    }
+
+    /// Whether the client of this [`client_key`](Ticket::client_key) is still there.
+    #[must_use]
+    pub fn is_open(&self, client_key: u64) -> bool {
+        let queue = self.queues.get(client_key as u32 as usize);
+        queue.is_some_and(|queue| queue.generation == (client_key >> 32) as u32)
     }
 
     /// The clients to write to, swapped for the empty `list`.

@@ -81,6 +81,7 @@ impl House {
             hints: self.hints.clone(),
             process: Arc::clone(&self.process),
             mailbox: Arc::clone(mailbox),
+            mailboxes: Arc::clone(&self.mailboxes),
             drain: self.config.worker.drain,
         }
     }
@@ -171,7 +172,7 @@ fn work(parts: Parts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Like [`run`], with one worker on the runtime of the caller, which must be a local one. A whole proxy on one
+/// Like [`run`], with all workers on the runtime of the caller, which must be a local one. A whole proxy on one
 /// thread can be simulated.
 pub async fn run_local(
     config: Config,
@@ -179,13 +180,15 @@ pub async fn run_local(
     ready: impl FnOnce(&[Addr]),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let house = House::build(config, net, 1)?;
-    let worker = house.mailboxes.first().map(|mailbox| Worker::new(house.parts(0, mailbox)));
-    let worker = tokio::task::spawn_local(async {
-        if let Some(worker) = worker {
-            worker.run().await;
+    let workers = config.worker.workers.max(1);
+    let house = House::build(config, net, workers)?;
+    let parts = house.mailboxes.iter().enumerate().map(|(index, mailbox)| house.parts(index, mailbox));
+    let running: Vec<_> = parts.map(|parts| tokio::task::spawn_local(Worker::new(parts).run())).collect();
+    let ended = async {
+        for worker in running {
+            worker.await.map_err(|error| Error::Worker(format!("a worker ended: {error}")))?;
         }
-    });
-    let ended = async { worker.await.map_err(|error| Error::Worker(format!("the worker ended: {error}"))) };
+        Ok(())
+    };
     house.serve(ready, shutdown, ended).await
 }

@@ -14,6 +14,7 @@ mod pipeline;
 mod redirect;
 mod repair;
 mod retry;
+mod slow;
 mod view;
 
 use std::cell::RefCell;
@@ -34,6 +35,8 @@ use crate::resp::Proto;
 pub use options::{Counts, Options};
 use pipeline::{Expect, Pending, Pipeline, State, Traits};
 use retry::Retries;
+pub use slow::Slow;
+use slow::Watchful;
 use view::{NOBODY, NodeId, View};
 
 /// Milliseconds since the worker began; read once a turn.
@@ -94,6 +97,8 @@ pub struct Surroundings {
     pub token: Token,
     /// Pushed on the ready list when a dialling task has ended.
     pub dialed: Token,
+    /// Pushed on the ready list when requests were slow.
+    pub desk: Token,
     /// To discovery; when it is full a hint is dropped: the next one will do.
     pub hints: mpsc::Sender<Hint>,
 }
@@ -122,6 +127,7 @@ pub struct Backend {
     /// Whether a pipeline that was full has room again.
     drained: bool,
     jitter: u32,
+    watchful: Watchful,
     /// What happened, for `INFO` and the metrics.
     pub counts: Counts,
 }
@@ -130,6 +136,7 @@ impl Backend {
     /// A backend without nodes; [`adopt`](Self::adopt) gives it some.
     #[must_use]
     pub fn new(options: Options, around: Surroundings, seed: u32) -> Self {
+        let watchful = Watchful::new(options.slow_threshold);
         Self {
             options,
             around,
@@ -148,6 +155,7 @@ impl Backend {
             refused: false,
             drained: false,
             jitter: seed | 1,
+            watchful,
             counts: Counts::default(),
         }
     }

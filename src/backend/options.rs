@@ -19,6 +19,8 @@ pub struct Options {
     pub node_queue_bytes: usize,
     /// `[limits] reply`: the largest reply that a node may send, in bytes.
     pub max_reply_bytes: usize,
+    /// `[slowlog] threshold`: a request that takes so long is noted; zero notes all.
+    pub slow_threshold: Duration,
 }
 
 impl Default for Options {
@@ -30,6 +32,7 @@ impl Default for Options {
             max_redirects: 5,
             node_queue_bytes: 64 << 20,
             max_reply_bytes: 1 << 30,
+            slow_threshold: Duration::from_millis(10),
         }
     }
 }

@@ -126,6 +126,9 @@ impl Backend {
         } else {
             self.push(pipe, frame, pending);
         }
+        if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
+            pipeline.note_detour();
+        }
         if let Some(mark) = Mark::of(pipe, &self.pipelines) {
             self.retries.went(key, sequence, mark, &self.pipelines);
         }
@@ -163,6 +166,7 @@ impl Backend {
         for delayed in self.retries.due(now, pipelines, expired) {
             if self.expired(&delayed.request.pending) {
                 self.counts.timed_out += 1;
+                self.note_slow(&delayed.request.pending, &delayed.request.frame);
                 delayed.give_up(replies);
             } else {
                 self.send_again(delayed.proto, delayed.request);
@@ -208,18 +212,21 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let expired = |pending: &Pending| pending.age(now) >= timeout;
         let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
-        for request in pipeline.take_unsent(expired) {
+        let unsent = pipeline.take_unsent(expired);
+        let late = pipeline.expire(expired);
+        for request in unsent {
             self.counts.timed_out += 1;
+            self.note_slow(&request.pending, &request.frame);
             let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
             replies.fail(request.pending.ticket, &text);
             self.drained |= std::mem::take(&mut self.refused);
         }
-        let late = pipeline.expire(expired);
         if late.is_empty() {
             return;
         }
-        for pending in late {
+        for Taken { pending, frame, .. } in late {
             self.counts.timed_out += 1;
+            self.note_slow(&pending, &frame);
             let text =
                 format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
             replies.fail(pending.ticket, &text);

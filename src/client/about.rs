@@ -22,31 +22,6 @@ pub(super) const SAFE_PARAMETERS: &[&str] = &[
     "timeout",
 ];
 
-impl Session {
-    /// The line that CLIENT INFO gives, with the fields of Redis 7.0 that mean something here.
-    pub(super) fn describe(&self, client: ClientId, room: &Room) -> String {
-        let (in_flight, held) = room.replies.queue(client).map_or((0, 0), |queue| (queue.in_flight(), queue.held()));
-        let seconds = |ms: u64| ms / 1000;
-        let said = &self.introduction;
-        format!(
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 \
-             qbuf=0 qbuf-free=0 obl=0 oll={in_flight} omem={held} events=r cmd={} user={} redir=-1 resp={} \
-             lib-name={} lib-ver={}\n",
-            self.id,
-            self.peer,
-            self.local,
-            said.name,
-            seconds(room.now.saturating_sub(self.since)),
-            seconds(self.idle_ms(room.now)),
-            self.last_command.map_or_else(|| "NULL".to_owned(), Spec::full_name),
-            self.user_name(room),
-            if self.proto == Proto::Resp3 { 3 } else { 2 },
-            said.library,
-            said.library_version,
-        )
-    }
-}
-
 /// `COMMAND …`, from the table.
 pub(super) fn commands(
     session: &Session,

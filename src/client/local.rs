@@ -2,14 +2,18 @@
 //!
 //! Those that shape the session are in `setup`, those that describe things in `about` and `info`.
 
+use super::asking::{self, Question};
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{Select, about, info, setup};
+use super::{Select, about, helps, info, setup, slow};
 use crate::cluster::slot::slot;
-use crate::command::Spec;
+use crate::command::{Flags, Spec};
 use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::Request;
+
+/// Flags of commands that a client which watches with MONITOR may not use.
+pub(super) const KEYSPACE: u32 = Flags::WRITE.0 | Flags::READONLY.0 | Flags::MAY_REPLICATE.0;
 
 /// Answers `request`, one of `spec`.
 pub(super) fn answer(
@@ -40,6 +44,9 @@ pub(super) fn answer(
             let proto = session.proto;
             say(client, room, |out| encode::text(out, &text, proto))
         }
+        ("", "monitor") => monitor(session, client, room),
+        ("slowlog", _) => slow::slowlog(session, client, spec, request, room),
+        ("latency", _) => latency(session, client, spec, request, room),
         ("client", _) => setup::client(session, client, spec, request, room),
         ("cluster", "keyslot") => {
             let slot = slot(request.arg(2).unwrap_or_default());
@@ -112,4 +119,37 @@ fn time(client: ClientId, room: &mut Room) -> Flow {
 /// A primary without replicas: what a client must believe that it talks to.
 fn role(client: ClientId, room: &mut Room) -> Flow {
     say(client, room, |out| out.extend_from_slice(b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"))
+}
+
+/// Every command of every client is shown to this one from now on; one that watches already gets no answer, as in
+/// Redis.
+fn monitor(session: &mut Session, client: ClientId, room: &mut Room) -> Flow {
+    if session.is_monitor {
+        return Flow::Taken;
+    }
+    if room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
+        return Flow::Quiet;
+    }
+    asking::ask(session, client, Question::Watch { worker: room.worker, on: true }, room)
+}
+
+/// `LATENCY …`: a server's events (forks, expiry cycles) do not happen here, so there are none to tell of.
+fn latency(session: &Session, client: ClientId, spec: &Spec, request: &Request<'_>, room: &mut Room) -> Flow {
+    let proto = session.proto;
+    match spec.name {
+        "latest" | "history" => say(client, room, |out| encode::array(out, 0)),
+        "reset" => say(client, room, |out| encode::integer(out, 0)),
+        "histogram" => say(client, room, |out| encode::map(out, 0, proto)),
+        "graph" => {
+            let event = String::from_utf8_lossy(request.arg(2).unwrap_or_default()).into_owned();
+            refuse(client, &format!("ERR No samples available for event '{event}'"), room)
+        }
+        "doctor" => {
+            let text = "slotway records no latency events: they happen on the nodes. SLOWLOG GET tells of requests \
+                        that took long, as clients of slotway see them.\n";
+            say(client, room, |out| encode::text(out, text, proto))
+        }
+        "help" => say(client, room, |out| helps::write("LATENCY", helps::LATENCY, out)),
+        _ => refuse(client, "ERR wrong number of arguments for 'latency' command", room),
+    }
 }

@@ -13,14 +13,22 @@
 //! ```
 
 mod about;
+pub mod asking;
 mod auth;
+mod helps;
 mod info;
 mod local;
+mod pause;
 pub mod process;
+pub mod roster;
 mod session;
 mod setup;
+mod shown;
+pub mod slow;
 mod state;
+pub mod watch;
 
+pub use pause::Pause;
 pub use process::Process;
 pub use state::{Room, Session};
 
@@ -44,6 +52,8 @@ pub struct Options {
     pub idle_timeout: std::time::Duration,
     /// `[compat] select`: what `SELECT n` answers for n other than 0.
     pub select: Select,
+    /// `[slowlog] max_len`: how many slow requests are kept; 0 keeps none.
+    pub slow_entries: usize,
 }
 
 /// One of the proxy's own users.
@@ -82,6 +92,7 @@ impl Default for Options {
             max_in_flight: 4096,
             idle_timeout: std::time::Duration::ZERO,
             select: Select::Error,
+            slow_entries: 128,
         }
     }
 }

@@ -66,6 +66,8 @@ pub struct Process {
     pub accepted: AtomicU64,
     /// Clients refused because there were too many.
     pub refused: AtomicU64,
+    /// Requests that were slow; the next one's identifier.
+    pub slow: AtomicU64,
     /// Tells this process from another, 40 hexadecimal digits.
     pub run_id: String,
     started: Instant,
@@ -85,6 +87,7 @@ impl Process {
             tallies: std::iter::repeat_with(Tally::default).take(workers).collect(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
             run_id: run_id(),
             started: Instant::now(),
             spare: Tally::default(),

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::local;
-use super::state::{Flow, Room, Session, Wait, refuse, wrong_arity};
+use super::state::{Flow, Hears, Room, Session, Wait, refuse, wrong_arity};
+use super::{local, watch};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Spec};
 use crate::merge::Gather;
@@ -59,25 +59,46 @@ impl Session {
                 queue.held() > room.options.max_output_bytes / 2 || queue.in_flight() > room.options.max_in_flight / 2
             }
             Some(Wait::Node(slot)) => room.backend.lane(slot, self.proto).is_none(),
+            Some(Wait::Pause) => room.pause.is_some_and(|pause| room.now < pause.until),
         }
     }
 
     /// Takes requests from `bytes` as long as it may; gives how many bytes were taken.
+    #[inline]
     fn walk(&mut self, client: ClientId, bytes: &[u8], args: &mut Args, room: &mut Room) -> usize {
+        self.walk_as::<false>(client, bytes, args, room)
+    }
+
+    /// The walk, in two kinds: with a careful look at each request, or as fast as may be.
+    fn walk_as<const CAREFUL: bool>(
+        &mut self,
+        client: ClientId,
+        bytes: &[u8],
+        args: &mut Args,
+        room: &mut Room,
+    ) -> usize {
         let mut taken = 0;
         let mut allowance = Allowance::default();
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             if allowance.is_spent() {
                 allowance = Allowance::of(client, self.is_trusted(room), room);
-                if allowance.is_spent() {
-                    self.wait = Some(Wait::Output);
+                if allowance.is_spent() || self.wait.is_some() {
+                    self.wait.get_or_insert(Wait::Output);
                     break;
+                }
+                if !CAREFUL && self.needs_care(room) {
+                    return taken + self.walk_as::<true>(client, rest, args, room);
                 }
             }
             let used = match self.decoder.step(rest, args, &allowance.limits) {
                 Ok(Step::Request { used, inline }) => {
                     let request = args.request(rest, used, inline);
-                    match self.take(client, &request, room) {
+                    let flow = if CAREFUL {
+                        self.take_carefully(client, &request, room)
+                    } else {
+                        self.take(client, &request, room)
+                    };
+                    match flow {
                         Flow::Sent => allowance.spend(used),
                         // What the proxy answers itself may be long, and may change what the client may do.
                         Flow::Taken => allowance = Allowance::default(),
@@ -105,6 +126,7 @@ impl Session {
         match flow {
             Flow::Quiet => self.wait = Some(Wait::Quiet),
             Flow::Node(slot) => self.wait = Some(Wait::Node(slot)),
+            Flow::Pause => self.wait = Some(Wait::Pause),
             _ => self.close(),
         }
     }
@@ -116,6 +138,48 @@ impl Session {
             room.replies.answer(client, |out| encode::error(out, &format!("ERR Protocol error: {error}")));
         }
         self.close();
+    }
+
+    /// Whether each request needs a look before it is taken: somebody watches, there is a pause, or the client is
+    /// not to hear its replies.
+    fn needs_care(&self, room: &Room) -> bool {
+        self.is_monitor || self.hears != Hears::All || room.is_alert()
+    }
+
+    /// Takes one request while something out of the ordinary goes on.
+    #[cold]
+    #[inline(never)]
+    fn take_carefully(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+        let spec = command::lookup(request.name()).and_then(|spec| spec.resolve(request));
+        let spec = spec.filter(|spec| self.is_trusted(room) && spec.arity_ok(request.argc()));
+        if let (Some(pause), Some(spec)) = (room.pause, spec)
+            && room.now < pause.until
+            && pause.holds(spec)
+        {
+            return Flow::Pause;
+        }
+        let hears = self.hears;
+        if hears != Hears::All {
+            room.replies.mute(client);
+        }
+        if hears == Hears::NotNext {
+            self.hears = Hears::All;
+        }
+        let before = room.commands;
+        let flow = if self.is_monitor && spec.is_some_and(|spec| spec.flags.0 & local::KEYSPACE != 0) {
+            refuse(client, "ERR Replica can't interact with the keyspace", room)
+        } else {
+            self.take(client, request, room)
+        };
+        if hears != Hears::All {
+            room.replies.unmute(client);
+        }
+        if matches!(flow, Flow::Quiet | Flow::Node(_) | Flow::Pause) {
+            self.hears = hears;
+        } else if room.watch.is_on() && room.commands != before {
+            watch::show(self, request, room);
+        }
+        flow
     }
 
     /// Takes one request.

@@ -4,8 +4,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 
-use super::{Options, Process};
+use super::asking::Inquiry;
+use super::pause::Pause;
+use super::slow::Ring;
+use super::watch::Watch;
+use super::{Options, Process, auth};
 use crate::backend::{Backend, Millis};
 use crate::command::Spec;
 use crate::replies::{ClientId, Replies};
@@ -27,25 +32,66 @@ pub struct Room {
     pub now: Millis,
     /// Requests taken so far.
     pub commands: u64,
+    /// Which worker it is, from 0.
+    pub worker: usize,
+    /// Questions to all workers that have not been asked.
+    pub inquiries: Vec<Inquiry>,
+    /// Who watches with MONITOR.
+    pub watch: Watch,
+    /// Whether commands wait because of `CLIENT PAUSE`.
+    pub pause: Option<Pause>,
+    /// The latest slow requests.
+    pub slow: Ring,
+    /// Tells the worker that there is a question or something to be shown.
+    desk: Waker,
     pub(super) parts: Parts,
     pub(super) frame: Vec<u8>,
 }
 
 impl Room {
-    /// The rooms of one worker.
+    /// The rooms of one worker, which `desk` wakes when there is a question to all workers or something to be shown.
     #[must_use]
-    pub fn new(backend: Backend, process: Arc<Process>) -> Self {
+    pub fn new(backend: Backend, process: Arc<Process>, worker: usize, desk: Waker) -> Self {
         let options = Rc::new(process.options.clone());
         Self {
             backend,
             replies: Replies::default(),
+            slow: Ring::new(Arc::clone(&process)),
             process,
             options,
             now: 0,
             commands: 0,
+            worker,
+            inquiries: Vec::new(),
+            watch: Watch::default(),
+            pause: None,
+            desk,
             parts: Parts::default(),
             frame: Vec::new(),
         }
+    }
+
+    /// Tells the worker that there is something at the desk.
+    pub(super) fn call(&self) {
+        self.desk.wake_by_ref();
+    }
+
+    /// Has all workers asked.
+    pub fn put_question(&mut self, inquiry: Inquiry) {
+        self.inquiries.push(inquiry);
+        self.call();
+    }
+
+    /// Whether requests have to be looked at one by one before they are taken.
+    pub(super) const fn is_alert(&self) -> bool {
+        self.watch.is_on() || self.pause.is_some()
+    }
+
+    /// Whether there is a user of this name.
+    pub(super) fn is_user(&self, name: &[u8]) -> bool {
+        let users = &self.options.users;
+        let known = users.iter().any(|user| user.name.as_bytes() == name);
+        known || (users.is_empty() && name == auth::DEFAULT.as_bytes())
     }
 }
 
@@ -58,6 +104,20 @@ pub(super) enum Wait {
     Output,
     /// The pipeline to the owner of this slot to have room.
     Node(u16),
+    /// `CLIENT PAUSE` to be over.
+    Pause,
+}
+
+/// Which replies a client wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hears {
+    /// All.
+    #[default]
+    All,
+    /// All but that to the next request.
+    NotNext,
+    /// None.
+    Nothing,
 }
 
 /// What became of one request.
@@ -71,6 +131,8 @@ pub(super) enum Flow {
     Quiet,
     /// Not taken: to be read again when this slot's node has room.
     Node(u16),
+    /// Not taken: to be read again when a pause is over.
+    Pause,
     /// Taken, and the last one.
     Close,
 }
@@ -103,6 +165,9 @@ pub struct Session {
     /// The view of the slots by which the requests under way were routed.
     pub(super) epoch: u32,
     pub(super) wait: Option<Wait>,
+    /// Whether it watches with MONITOR.
+    pub(super) is_monitor: bool,
+    pub(super) hears: Hears,
     pub(super) closing: bool,
     /// When the last bytes came.
     pub(super) active: Millis,
@@ -126,6 +191,8 @@ impl Session {
             taken: 0,
             epoch: 0,
             wait: None,
+            is_monitor: false,
+            hears: Hears::All,
             closing: false,
             active: now,
         }
@@ -147,6 +214,17 @@ impl Session {
     #[must_use]
     pub const fn is_closing(&self) -> bool {
         self.closing
+    }
+
+    /// Whether it watches with MONITOR.
+    #[must_use]
+    pub const fn is_monitor(&self) -> bool {
+        self.is_monitor
+    }
+
+    /// It begins to watch: from now on every command is shown to it.
+    pub const fn begin_to_watch(&mut self) {
+        self.is_monitor = true;
     }
 
     /// Milliseconds since the client last sent something.

@@ -149,6 +149,8 @@ pub(super) static KEYS: &[Key] = &[
     key("limits.node_queue", Kind::Size { at: |c| &mut c.backend.node_queue_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.reply", Kind::Size { at: |c| &mut c.backend.max_reply_bytes, least: 16 * KB, most: 64 * GB }),
     key("compat.select", Kind::Choice(SELECT)),
+    key("slowlog.threshold", Kind::Time { at: |c| &mut c.backend.slow_threshold, least: MS, zero: true }),
+    key("slowlog.max_len", Kind::Count { at: |c| &mut c.client.slow_entries, least: 0, most: 1 << 20 }),
     key("log.level", Kind::Choice(LEVEL)),
     key("log.format", Kind::Choice(FORMAT)),
     key("shutdown.delay", Kind::Time { at: |c| &mut c.worker.delay, least: MS, zero: true }),

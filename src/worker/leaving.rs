@@ -32,6 +32,9 @@ impl Worker {
     pub(super) fn close(&mut self, id: ClientId) {
         let Some(mut client) = self.clients.try_remove(id as usize) else { return };
         self.room.replies.close(id);
+        if client.session.is_monitor() {
+            self.end_watch();
+        }
         client.link.finish();
         self.tally().clients.fetch_sub(1, Ordering::Relaxed);
     }

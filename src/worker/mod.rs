@@ -11,6 +11,7 @@
 //! that is there into one write to its client. A client that may go on after its replies went out is resumed at
 //! the end of the turn. New connections come through the [`Mailbox`]; deadlines through one timer.
 
+mod desk;
 mod leaving;
 mod mailbox;
 mod timer;
@@ -83,6 +84,8 @@ const MAP: Token = OWN + 2;
 const TIMER: Token = OWN + 3;
 const SWEEPER: Token = OWN + 4;
 const RESUME: Token = OWN + 5;
+const LETTERS: Token = OWN + 6;
+const DESK: Token = OWN + 7;
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -98,6 +101,8 @@ pub struct Parts {
     pub process: Arc<Process>,
     /// Where other threads leave word.
     pub mailbox: Arc<Mailbox>,
+    /// Those of all workers, its own too.
+    pub mailboxes: Arc<[Arc<Mailbox>]>,
     /// How long clients may finish what is in flight when the worker drains.
     pub drain: Duration,
 }
@@ -119,6 +124,9 @@ pub struct Worker {
     scratch: Box<[u8]>,
     ready: Arc<Ready>,
     mailbox: Arc<Mailbox>,
+    mailboxes: Arc<[Arc<Mailbox>]>,
+    /// Questions that other workers have not all answered.
+    open: Slab<desk::Open>,
     map: arc_swap::Cache<Arc<arc_swap::ArcSwap<Topology>>, Arc<Topology>>,
     /// The version of the map that was adopted last.
     adopted: u64,
@@ -144,6 +152,7 @@ impl Worker {
             ready: Arc::clone(&ready),
             token: PIPELINES,
             dialed: DIALED,
+            desk: DESK,
             hints: parts.hints,
         };
         let backend = Backend::new(parts.backend, around, parts.index as u32);
@@ -151,13 +160,15 @@ impl Worker {
             index: parts.index,
             clients: Slab::new(),
             map: arc_swap::Cache::new(Arc::clone(&parts.process.map)),
-            room: Room::new(backend, parts.process),
+            room: Room::new(backend, parts.process, parts.index, ready.waker(DESK)),
             args: Args::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             timer: Timer::new(ready.waker(TIMER)),
             sweeper: Timer::new(ready.waker(SWEEPER)),
             ready,
             mailbox: parts.mailbox,
+            mailboxes: parts.mailboxes,
+            open: Slab::new(),
             adopted: 0,
             started: Instant::now(),
             draining_since: None,
@@ -206,8 +217,8 @@ impl Worker {
         }
         debug_assert_eq!(
             self.room.replies.tickets_out(),
-            self.room.backend.tickets(),
-            "every ticket that is out must be with the backend"
+            self.room.backend.tickets() + self.asking(),
+            "every ticket that is out must be with the backend or wait for other workers"
         );
         self.arm();
         self.publish();
@@ -222,7 +233,10 @@ impl Worker {
             TIMER => {
                 self.timer.fired();
                 self.room.backend.tick(&mut self.room.replies);
+                self.look_at_pause();
             }
+            LETTERS => self.read_letters(),
+            DESK => self.work_at_desk(),
             RESUME => {}
             _ => self.sweep(),
         }

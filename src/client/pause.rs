@@ -1,0 +1,58 @@
+//! CLIENT PAUSE: for a while no command is taken, or none that changes anything.
+//!
+//! Each worker holds its own pause and counts its own milliseconds. What has been sent to nodes goes on.
+
+use super::asking::{self, Question};
+use super::state::{Flow, Room, Session, refuse};
+use crate::backend::Millis;
+use crate::command::{Flags, Spec, keys};
+use crate::replies::ClientId;
+use crate::resp::request::Request;
+
+/// A pause of one worker's clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// When it is over.
+    pub until: Millis,
+    /// Whether reads wait, too.
+    pub all: bool,
+}
+
+impl Pause {
+    /// This pause and another one: as long and as strict as either.
+    #[must_use]
+    pub fn and(self, other: Option<Self>) -> Self {
+        other.map_or(self, |other| Self { until: self.until.max(other.until), all: self.all || other.all })
+    }
+
+    /// Whether a command has to wait.
+    #[must_use]
+    pub const fn holds(self, spec: &Spec) -> bool {
+        self.all || spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE)
+    }
+}
+
+/// `CLIENT PAUSE ms [WRITE|ALL]`.
+pub(super) fn pause(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    let is = |name: &str| request.arg(3).is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()));
+    let all = match request.argc() {
+        3 => true,
+        4 if is("ALL") => true,
+        4 if is("WRITE") => false,
+        4 => return refuse(client, "ERR CLIENT PAUSE mode must be WRITE or ALL", room),
+        _ => {
+            let name = String::from_utf8_lossy(request.arg(1).unwrap_or_default()).into_owned();
+            let text = format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try CLIENT HELP.");
+            return refuse(client, &text, room);
+        }
+    };
+    match keys::integer(request.arg(2).unwrap_or_default()) {
+        None => refuse(client, "ERR timeout is not an integer or out of range", room),
+        Some(ms) if ms < 0 => refuse(client, "ERR timeout is negative", room),
+        // Centuries are as good as longer.
+        Some(ms) => {
+            let ms = (ms as Millis).min(Millis::from(u32::MAX) * 1000);
+            asking::ask(session, client, Question::Pause { ms, all }, room)
+        }
+    }
+}

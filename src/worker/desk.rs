@@ -1,0 +1,253 @@
+//! The desk of a worker: questions that concern the clients of all workers, and what is shown to those who watch.
+//!
+//! A question of one of its clients is answered here for its own clients and sent to all other workers; the client
+//! gets its reply when the last of them has answered or ended. `client::asking` knows what the questions mean.
+
+use std::sync::Arc;
+
+use super::Worker;
+use super::mailbox::Letter;
+use crate::client::Pause;
+use crate::client::asking::{Answer, Asker, Inquiry, Question};
+use crate::client::roster::Filter;
+use crate::client::watch::MAX_BEHIND;
+use crate::replies::ClientId;
+use crate::resp::request::{Args, Decoder, Limits, Step};
+
+/// A question that others have not all answered.
+pub(super) struct Open {
+    inquiry: Inquiry,
+    left: usize,
+    answers: Vec<Answer>,
+}
+
+/// A slow request's frame was let in before: it needs no limit here.
+const ANY: Limits = Limits { args: usize::MAX, bulk: usize::MAX, frame: usize::MAX, unauthenticated: false };
+
+impl Worker {
+    /// Does what has come up at the desk.
+    #[cold]
+    pub(super) fn work_at_desk(&mut self) {
+        for inquiry in std::mem::take(&mut self.room.inquiries) {
+            self.ask(inquiry);
+        }
+        self.note_slow();
+        if !self.room.watch.lines.is_empty() {
+            self.show_lines();
+        }
+    }
+
+    fn ask(&mut self, inquiry: Inquiry) {
+        let question = inquiry.question.clone();
+        let number = self.open.insert(Open { inquiry, left: 0, answers: Vec::new() });
+        let own = self.consider(&question);
+        let mut left = 0;
+        for (_, mailbox) in self.mailboxes.iter().enumerate().filter(|(index, _)| *index != self.index) {
+            let letter = Letter::Question { from: self.index, number, question: question.clone() };
+            left += usize::from(mailbox.post(letter));
+        }
+        if let Some(open) = self.open.get_mut(number) {
+            open.left = left;
+            open.answers.push(own);
+        }
+        self.conclude(number);
+    }
+
+    /// Gives a client its reply, if all have answered.
+    fn conclude(&mut self, number: usize) {
+        if self.open.get(number).is_none_or(|open| open.left > 0) {
+            return;
+        }
+        let Open { inquiry: Inquiry { question, asker }, answers, .. } = self.open.remove(number);
+        let Some(asker) = asker else { return };
+        let client = asker.client;
+        if let Question::Watch { on: true, .. } = question {
+            self.begin_to_watch(&asker);
+        }
+        asker.conclude(&question, answers, &mut self.room);
+        if self.clients.get(client as usize).is_some_and(|client| client.session.is_closing()) {
+            // It has ended itself.
+            self.leave(client);
+        }
+    }
+
+    /// Only from now on, so that the first thing that the client sees is the `+OK`.
+    fn begin_to_watch(&mut self, asker: &Asker) {
+        match self.clients.get_mut(asker.client as usize).filter(|client| client.session.id() == asker.id) {
+            Some(client) => client.session.begin_to_watch(),
+            None => self.end_watch(),
+        }
+    }
+
+    /// A watcher of this worker is gone.
+    pub(super) fn end_watch(&mut self) {
+        let question = Question::Watch { worker: self.index, on: false };
+        self.room.put_question(Inquiry { question, asker: None });
+    }
+
+    /// Reads what other workers wrote.
+    #[cold]
+    pub(super) fn read_letters(&mut self) {
+        let mail = self.mailbox.take_letters();
+        for letter in mail.letters {
+            match letter {
+                Letter::Question { from, number, question } => {
+                    let answer = self.consider(&question);
+                    if let Some(mailbox) = self.mailboxes.get(from) {
+                        // One that has ended waits for no answer.
+                        mailbox.post(Letter::Answer { number, answer });
+                    }
+                }
+                Letter::Answer { number, answer } => self.take_answer(number, answer),
+                Letter::Shown(lines) => self.show(&lines),
+            }
+        }
+        if mail.lost {
+            self.watchers().into_iter().for_each(|id| self.close(id));
+        }
+    }
+
+    fn take_answer(&mut self, number: usize, answer: Answer) {
+        if let Some(open) = self.open.get_mut(number) {
+            open.left = open.left.saturating_sub(1);
+            open.answers.push(answer);
+            self.conclude(number);
+        }
+    }
+
+    /// The last letters of a worker that ends: nobody shall wait for it.
+    pub(super) fn close_desk(&mut self) {
+        for letter in self.mailbox.close().letters {
+            if let Letter::Question { from, number, .. } = letter
+                && let Some(mailbox) = self.mailboxes.get(from)
+            {
+                mailbox.post(Letter::Answer { number, answer: Answer::Done });
+            }
+        }
+    }
+
+    /// Tickets of clients that wait for answers.
+    pub(super) fn asking(&self) -> u64 {
+        let asked = self.open.iter().filter(|(_, open)| open.inquiry.asker.is_some()).count();
+        let unasked = self.room.inquiries.iter().filter(|inquiry| inquiry.asker.is_some()).count();
+        (asked + unasked) as u64
+    }
+
+    /// Answers for the clients of this worker.
+    fn consider(&mut self, question: &Question) -> Answer {
+        match question {
+            Question::List(list) => {
+                let shown = self.clients.iter().filter(|(_, client)| list.shows(&client.session));
+                let line = |(id, client): (usize, &super::Client)| {
+                    (client.session.id(), client.session.describe(id as ClientId, &self.room))
+                };
+                Answer::Lines(shown.map(line).collect())
+            }
+            Question::Kill(filter) | Question::KillOne(filter) => self.kill(filter),
+            Question::Pause { ms, all } => {
+                let pause = Pause { until: self.room.now + ms, all: *all };
+                self.room.pause = Some(pause.and(self.room.pause));
+                self.look_at_pause();
+                Answer::Done
+            }
+            Question::Unpause => {
+                if let Some(pause) = &mut self.room.pause {
+                    pause.until = 0;
+                }
+                self.look_at_pause();
+                Answer::Done
+            }
+            // No client is blocked here.
+            Question::Unblock { .. } => Answer::Count(0),
+            Question::Watch { worker, on } => {
+                self.room.watch.note(*worker, *on);
+                Answer::Done
+            }
+            Question::SlowGet(most) => Answer::Slow(self.room.slow.latest(*most)),
+            Question::SlowLen => Answer::Count(self.room.slow.len() as u64),
+            Question::SlowReset => {
+                self.room.slow.clear();
+                Answer::Done
+            }
+        }
+    }
+
+    /// Ends the clients that are meant. One that asks for its own end gets its answer first.
+    fn kill(&mut self, filter: &Filter) -> Answer {
+        let meant = self.clients.iter().filter(|(_, client)| filter.means(&client.session, &self.room));
+        let ids: Vec<ClientId> = meant.map(|(id, _)| id as ClientId).collect();
+        for &id in &ids {
+            let asks = |open: &Open| open.inquiry.asker.as_ref().is_some_and(|asker| asker.client == id);
+            let is_waiting = self.open.iter().any(|(_, open)| asks(open));
+            match self.clients.get_mut(id as usize) {
+                Some(client) if is_waiting => client.session.close(),
+                _ => self.close(id),
+            }
+        }
+        Answer::Count(ids.len() as u64)
+    }
+
+    /// Ends a pause whose time is over; otherwise comes back then.
+    pub(super) fn look_at_pause(&mut self) {
+        let Some(pause) = self.room.pause else { return };
+        if self.room.now < pause.until {
+            return self.timer.arm_at(self.started + std::time::Duration::from_millis(pause.until));
+        }
+        self.room.pause = None;
+        let stuck = self.clients.iter().filter(|(_, client)| client.session.is_waiting());
+        self.waiting.extend(stuck.map(|(id, _)| id as ClientId));
+    }
+
+    /// The clients of this worker that watch.
+    fn watchers(&self) -> Vec<ClientId> {
+        let watching = self.clients.iter().filter(|(_, client)| client.session.is_monitor());
+        watching.map(|(id, _)| id as ClientId).collect()
+    }
+
+    /// Sends the lines of this turn to all who watch.
+    fn show_lines(&mut self) {
+        let lines: Arc<[u8]> = std::mem::take(&mut self.room.watch.lines).into();
+        let mut workers = self.room.watch.workers.clone();
+        workers.sort_unstable();
+        workers.dedup();
+        for worker in workers {
+            if worker == self.index {
+                self.show(&lines);
+            } else if let Some(mailbox) = self.mailboxes.get(worker) {
+                mailbox.post(Letter::Shown(Arc::clone(&lines)));
+            }
+        }
+    }
+
+    /// Shows lines to the watchers of this worker.
+    fn show(&mut self, lines: &[u8]) {
+        for id in self.watchers() {
+            self.room.replies.push(id, lines);
+            if self.room.replies.queue(id).is_some_and(|queue| queue.unwritten().len() > MAX_BEHIND) {
+                tracing::warn!("a client that watches with MONITOR does not keep up: closed");
+                self.close(id);
+            }
+        }
+    }
+
+    /// Puts what the backend found slow into the log.
+    fn note_slow(&mut self) {
+        for slow in self.room.backend.take_slow() {
+            let mut args = Args::default();
+            let Ok(Step::Request { used, inline }) = Decoder::default().step(&slow.frame, &mut args, &ANY) else {
+                continue;
+            };
+            let request = args.request(&slow.frame, used, inline);
+            let is_open = self.room.replies.is_open(slow.client_key);
+            let client = self.clients.get(slow.client_key as u32 as usize).filter(|_| is_open);
+            let (addr, name) = client.map_or(("", ""), |client| (client.session.peer(), client.session.name()));
+            self.room.slow.note(&request, slow.ms, addr, name);
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.close_desk();
+    }
+}
