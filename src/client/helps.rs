@@ -55,3 +55,13 @@ pub(super) const LATENCY: Help = &[
     ("RESET [<event> ...]", "Forget events: 0."),
     ("HISTOGRAM [COMMAND ...]", "Nothing: commands are not timed one by one. See SLOWLOG."),
 ];
+
+pub(super) const COMMAND: Help = &[
+    ("(no subcommand)", "All commands with arity, flags, keys, categories and tips."),
+    ("COUNT", "How many commands there are."),
+    ("LIST [FILTERBY (MODULE <module>|ACLCAT <category>|PATTERN <pattern>)]", "The names of commands."),
+    ("INFO [<command> ...]", "What is known of these commands, or of all."),
+    ("DOCS [<command> ...]", "What these commands do, or all."),
+    ("GETKEYS <command> [<arg> ...]", "The keys of this command."),
+    ("GETKEYSANDFLAGS <command> [<arg> ...]", "The keys of this command, and what happens to them."),
+];

@@ -15,6 +15,7 @@
 mod about;
 pub mod asking;
 mod auth;
+mod glob;
 mod helps;
 mod info;
 mod local;
