@@ -57,7 +57,9 @@ impl House {
         let port = listeners.first().map_or(0, |listener| listener.local_addr().port());
         let map = Arc::new(ArcSwap::from_pointee(Topology::default()));
         let client = config.client.clone();
-        let process = Arc::new(Process::new(client, config.worker.max_clients, port, Arc::clone(&map), workers));
+        let mut process = Process::new(client, config.worker.max_clients, port, Arc::clone(&map), workers);
+        process.effective = config.effective();
+        let process = Arc::new(process);
         let mailboxes: Arc<[Arc<Mailbox>]> = std::iter::repeat_with(Arc::default).take(workers).collect();
         let (hints, hinted) = mpsc::channel(HINTS);
         let told = Arc::clone(&mailboxes);

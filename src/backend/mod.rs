@@ -13,6 +13,7 @@ mod options;
 mod pipeline;
 mod redirect;
 mod repair;
+mod report;
 mod retry;
 mod slow;
 mod view;
@@ -34,6 +35,7 @@ use crate::replies::{Replies, Ticket};
 use crate::resp::Proto;
 pub use options::{Counts, Options};
 use pipeline::{Expect, Pending, Pipeline, State, Traits};
+pub use report::NodeReport;
 use retry::Retries;
 pub use slow::Slow;
 use slow::Watchful;
@@ -78,6 +80,8 @@ struct Node {
     pipes: [Option<PipelineId>; 2],
     /// Whether the map that was adopted last names it.
     listed: bool,
+    /// Connections to it that broke or could not be made.
+    lost: u64,
 }
 
 /// What a dialling task brings back.

@@ -58,6 +58,9 @@ impl Backend {
         pipeline.failures = pipeline.failures.saturating_add(1);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
+        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
+            node.lost += 1;
+        }
         let requests = pipeline.take_all();
         if std::mem::take(&mut self.refused) {
             // Whoever found the connection full finds another one, or none: in this turn or in one more.
@@ -263,7 +266,7 @@ impl Backend {
             }
             return id;
         }
-        let id = self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], listed: true }) as NodeId;
+        let id = self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], listed: true, lost: 0 }) as NodeId;
         self.by_addr.insert(addr.clone(), id);
         id
     }

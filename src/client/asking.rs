@@ -12,7 +12,7 @@
 use super::roster::{Filter, Line, List};
 use super::slow::Entry;
 use super::state::{Flow, Room, Session, Wait};
-use crate::backend::Millis;
+use crate::backend::{Millis, NodeReport};
 use crate::replies::{ClientId, Ticket};
 use crate::resp::{Proto, encode};
 
@@ -54,6 +54,8 @@ pub enum Question {
     SlowLen,
     /// `SLOWLOG RESET`.
     SlowReset,
+    /// `PROXY NODES`.
+    Nodes,
 }
 
 /// What one worker answers.
@@ -67,6 +69,14 @@ pub enum Answer {
     Lines(Vec<Line>),
     /// Slow requests.
     Slow(Vec<Entry>),
+    /// What it has to do with each node.
+    Nodes(Vec<NodeReport>),
+}
+
+impl Answer {
+    fn into_nodes(self) -> Vec<NodeReport> {
+        if let Self::Nodes(reports) = self { reports } else { Vec::new() }
+    }
 }
 
 /// A question with the place that its answer goes to.
@@ -93,7 +103,12 @@ impl Asker {
     /// Gives it the reply that its question and all answers make.
     pub fn conclude(self, question: &Question, answers: Vec<Answer>, room: &mut Room) {
         let mut reply = Vec::new();
-        write(question, answers, self.proto, &mut reply);
+        if matches!(question, Question::Nodes) {
+            let reports: Vec<NodeReport> = answers.into_iter().flat_map(Answer::into_nodes).collect();
+            super::proxy::nodes(&reports, &room.process.map.load(), self.proto, &mut reply);
+        } else {
+            write(question, answers, self.proto, &mut reply);
+        }
         room.replies.deliver(self.ticket, &reply);
     }
 }

@@ -65,3 +65,22 @@ pub(super) const COMMAND: Help = &[
     ("GETKEYS <command> [<arg> ...]", "The keys of this command."),
     ("GETKEYSANDFLAGS <command> [<arg> ...]", "The keys of this command, and what happens to them."),
 ];
+
+pub(super) const PROXY: Help = &[
+    ("BIGKEYS, HOTKEYS", "An error: not built yet."),
+    ("CONFIG", "The configuration in use, secrets hidden."),
+    ("EXPLAIN <command> [<arg> ...]", "What would be done with this command: plan, keys, slots, nodes, refusal."),
+    ("INFO", "Counts of the proxy, as in INFO."),
+    ("KEYSLOT <key>", "The slot of a key."),
+    ("NODES", "The nodes, and the connections to them."),
+    ("TOPOLOGY", "The ranges of slots and who owns them."),
+];
+
+pub(super) const CLUSTER: Help = &[
+    ("COUNTKEYSINSLOT <slot>", "How many keys a slot has."),
+    ("GETKEYSINSLOT <slot> <count>", "Some keys of a slot."),
+    ("INFO", "The state of the cluster."),
+    ("KEYSLOT <key>", "The slot of a key."),
+    ("MYID", "The name of the one node that slotway shows."),
+    ("NODES, SHARDS, SLOTS", "The one node that slotway shows: itself, with every slot."),
+];

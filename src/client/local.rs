@@ -5,7 +5,7 @@
 use super::asking::{self, Question};
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{Select, about, helps, info, setup, slow};
+use super::{ClusterView, Select, about, helps, info, proxy, setup, single, slow};
 use crate::cluster::slot::slot;
 use crate::command::{Flags, Spec};
 use crate::replies::ClientId;
@@ -52,6 +52,10 @@ pub(super) fn answer(
             let slot = slot(request.arg(2).unwrap_or_default());
             say(client, room, |out| encode::integer(out, i64::from(slot)))
         }
+        ("cluster", _) if room.options.cluster == ClusterView::Single => {
+            single::answer(session, client, spec, request, room)
+        }
+        ("proxy", _) => proxy::answer(session, client, spec, request, room),
         ("cluster", _) => refuse(client, "ERR This instance has cluster support disabled", room),
         ("acl", "whoami") => {
             let name = session.user_name(room).to_owned();

@@ -21,10 +21,13 @@ mod info;
 mod local;
 mod pause;
 pub mod process;
+mod proxy;
+pub mod rights;
 pub mod roster;
 mod session;
 mod setup;
 mod shown;
+mod single;
 pub mod slow;
 mod state;
 pub mod watch;
@@ -53,6 +56,14 @@ pub struct Options {
     pub idle_timeout: std::time::Duration,
     /// `[compat] select`: what `SELECT n` answers for n other than 0.
     pub select: Select,
+    /// `[compat] cluster`: what CLUSTER answers.
+    pub cluster: ClusterView,
+    /// `[commands] deny`: commands that clients may not use.
+    pub deny: Vec<String>,
+    /// `[commands] allow`: commands that they may use although they are denied, also by default.
+    pub allow: Vec<String>,
+    /// `[commands] split`: which commands over several slots are split.
+    pub split: Split,
     /// `[slowlog] max_len`: how many slow requests are kept; 0 keeps none.
     pub slow_entries: usize,
 }
@@ -82,6 +93,28 @@ pub enum Select {
     Ignore,
 }
 
+/// What CLUSTER answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClusterView {
+    /// That there is no cluster, so that no client goes around the proxy.
+    #[default]
+    Disabled,
+    /// One virtual node that owns every slot.
+    Single,
+}
+
+/// Which commands over several slots are split, where that can break nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    /// Reads and writes.
+    #[default]
+    All,
+    /// Reads alone.
+    Reads,
+    /// None: keys of several slots are an error.
+    Off,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -93,6 +126,10 @@ impl Default for Options {
             max_in_flight: 4096,
             idle_timeout: std::time::Duration::ZERO,
             select: Select::Error,
+            cluster: ClusterView::Disabled,
+            deny: Vec::new(),
+            allow: Vec::new(),
+            split: Split::All,
             slow_entries: 128,
         }
     }

@@ -68,6 +68,8 @@ pub struct Process {
     pub refused: AtomicU64,
     /// Requests that were slow; the next one's identifier.
     pub slow: AtomicU64,
+    /// The configuration in use, without secrets, for `PROXY CONFIG`.
+    pub effective: String,
     /// Tells this process from another, 40 hexadecimal digits.
     pub run_id: String,
     started: Instant,
@@ -88,6 +90,7 @@ impl Process {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             slow: AtomicU64::new(0),
+            effective: String::new(),
             run_id: run_id(),
             started: Instant::now(),
             spare: Tally::default(),

@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 
 use super::state::{Flow, Hears, Room, Session, Wait, refuse, wrong_arity};
-use super::{local, watch};
+use super::{Split, local, rights, watch};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Spec};
 use crate::merge::Gather;
 use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::{Args, Limits, ProtocolError, Request, Step};
-use crate::route::{self, Route};
+use crate::route::{self, Refused, Route};
 
 impl Session {
     /// Takes what the client sent.
@@ -168,6 +168,8 @@ impl Session {
         let before = room.commands;
         let flow = if self.is_monitor && spec.is_some_and(|spec| spec.flags.0 & local::KEYSPACE != 0) {
             refuse(client, "ERR Replica can't interact with the keyspace", room)
+        } else if let Some(spec) = spec.filter(|spec| room.rights.denies(spec)) {
+            refuse(client, &rights::refusal(spec), room)
         } else {
             self.take(client, request, room)
         };
@@ -200,7 +202,7 @@ impl Session {
             Ok(Route::Split(merge)) => self.split(client, spec, request, merge, room),
             Ok(Route::Everywhere(merge)) => self.everywhere(client, spec, request, merge, room),
             Ok(Route::Local) => local::answer(self, client, spec, request, room),
-            Err(refused) => refuse(client, &refused.to_string(), room),
+            Err(refused) => self.refused(client, spec, request, refused, room),
         };
         if matches!(flow, Flow::Sent | Flow::Taken | Flow::Close) {
             self.last_command = Some(spec);
@@ -228,8 +230,24 @@ impl Session {
         Ok(())
     }
 
+    /// The default refuses it; the operator may allow it.
+    #[cold]
+    fn refused(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, why: Refused, room: &mut Room) -> Flow {
+        if matches!(why, Refused::Admin(_)) && room.rights.allows(spec) {
+            return self.everywhere(client, spec, request, Merge::AllOk, room);
+        }
+        refuse(client, &why.to_string(), room)
+    }
+
     #[inline]
-    fn forward(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, slot: u16, room: &mut Room) -> Flow {
+    pub(super) fn forward(
+        &mut self,
+        client: ClientId,
+        spec: &Spec,
+        request: &Request<'_>,
+        slot: u16,
+        room: &mut Room,
+    ) -> Flow {
         let lane = match self.lane(client, slot, room) {
             Ok(lane) => lane,
             Err(flow) => return flow,
@@ -253,6 +271,14 @@ impl Session {
 
     /// One sub-request a slot; all of a node's leave in one write.
     fn split(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, merge: Merge, room: &mut Room) -> Flow {
+        let may_split = match room.options.split {
+            Split::All => true,
+            Split::Reads => spec.flags.has(Flags::READONLY),
+            Split::Off => false,
+        };
+        if !may_split {
+            return refuse(client, &Refused::CrossSlot.to_string(), room);
+        }
         let parts = std::mem::take(&mut room.parts);
         let blocked = parts.iter().find_map(|part| self.lane(client, part.slot, room).err());
         if blocked.is_none()

@@ -3,7 +3,7 @@
 use super::asking::{self, Question};
 use super::roster::{Filter, List};
 use super::state::{Flow, Hears, Introduction, Room, Session, ok, refuse, say, wrong_arity};
-use super::{auth, helps, pause, watch};
+use super::{ClusterView, auth, helps, pause, watch};
 use crate::command::{Spec, keys};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
@@ -120,6 +120,7 @@ pub(super) fn hello(session: &mut Session, client: ClientId, request: &Request<'
 fn greet(session: &Session, client: ClientId, room: &mut Room) -> Flow {
     let version = room.process.map.load().facts.version.clone();
     let (proto, id) = (session.proto, session.id);
+    let mode = if room.options.cluster == ClusterView::Single { "cluster" } else { "standalone" };
     say(client, room, |out| {
         encode::map(out, 7, proto);
         for (key, value) in [("server", "redis"), ("version", version.as_str())] {
@@ -130,7 +131,7 @@ fn greet(session: &Session, client: ClientId, room: &mut Room) -> Flow {
         encode::integer(out, if proto == Proto::Resp3 { 3 } else { 2 });
         encode::bulk(out, b"id");
         encode::integer(out, id as i64);
-        for (key, value) in [("mode", "standalone"), ("role", "master")] {
+        for (key, value) in [("mode", mode), ("role", "master")] {
             encode::bulk(out, key.as_bytes());
             encode::bulk(out, value.as_bytes());
         }

@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use super::asking::Inquiry;
 use super::pause::Pause;
+use super::rights::Rights;
 use super::slow::Ring;
 use super::watch::Watch;
 use super::{Options, Process, auth};
@@ -40,6 +41,8 @@ pub struct Room {
     pub watch: Watch,
     /// Whether commands wait because of `CLIENT PAUSE`.
     pub pause: Option<Pause>,
+    /// What operators forbid and allow.
+    pub rights: Rights,
     /// The latest slow requests.
     pub slow: Ring,
     /// Tells the worker that there is a question or something to be shown.
@@ -53,6 +56,7 @@ impl Room {
     #[must_use]
     pub fn new(backend: Backend, process: Arc<Process>, worker: usize, desk: Waker) -> Self {
         let options = Rc::new(process.options.clone());
+        let rights = Rights::new(&options.deny, &options.allow);
         Self {
             backend,
             replies: Replies::default(),
@@ -65,6 +69,7 @@ impl Room {
             inquiries: Vec::new(),
             watch: Watch::default(),
             pause: None,
+            rights,
             desk,
             parts: Parts::default(),
             frame: Vec::new(),
@@ -84,7 +89,7 @@ impl Room {
 
     /// Whether requests have to be looked at one by one before they are taken.
     pub(super) const fn is_alert(&self) -> bool {
-        self.watch.is_on() || self.pause.is_some()
+        self.watch.is_on() || self.pause.is_some() || self.rights.deny_something()
     }
 
     /// Whether there is a user of this name.

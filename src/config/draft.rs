@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Config;
 use super::keys::{Key, Kind, Whose};
 use super::mistake::{Mistake, Origin, Wrong};
 use super::seed::{self, Seed};
 use super::units;
+use super::{Config, commands};
 use crate::backend::Credentials;
 use crate::client::User;
 
@@ -97,6 +97,7 @@ impl Draft {
                     return Err(Wrong::new(format!("\"{word}\" is not known here"), format!("write {words}")));
                 }
             }
+            Kind::Commands { at, allows } => *at(config) = commands::rules(given, *allows)?,
             Kind::Seeds => self.put_seeds(given, at)?,
             Kind::Username => self.cluster_username = Some(name(given)?),
             Kind::Secret { whose, in_file, .. } => {
@@ -213,7 +214,7 @@ impl Draft {
 }
 
 /// Says that a value has the wrong type.
-fn mismatch(given: &Given, wanted: &str, instead: &str) -> Wrong {
+pub(super) fn mismatch(given: &Given, wanted: &str, instead: &str) -> Wrong {
     let got = match given {
         Given::Text { .. } => "a text".to_owned(),
         Given::Integer(n) => format!("the number {n}"),
@@ -223,7 +224,7 @@ fn mismatch(given: &Given, wanted: &str, instead: &str) -> Wrong {
     Wrong::new(format!("it is {got}, not {wanted}"), instead)
 }
 
-fn text<'a>(given: &'a Given, example: &str) -> Result<&'a str, Wrong> {
+pub(super) fn text<'a>(given: &'a Given, example: &str) -> Result<&'a str, Wrong> {
     if let Given::Text { text, .. } = given {
         Ok(text)
     } else {

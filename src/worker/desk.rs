@@ -163,6 +163,7 @@ impl Worker {
                 self.room.watch.note(*worker, *on);
                 Answer::Done
             }
+            Question::Nodes => Answer::Nodes(self.room.backend.report()),
             Question::SlowGet(most) => Answer::Slow(self.room.slow.latest(*most)),
             Question::SlowLen => Answer::Count(self.room.slow.len() as u64),
             Question::SlowReset => {

@@ -1,5 +1,7 @@
 //! What clients may ask about each other, with several workers: rosters, ends, pauses, silence, watching, slowness.
 
+use slotway::client::{ClusterView, Split};
+use slotway::config::Config;
 use slotway::demo::embedded::Options;
 
 use crate::client::{Client, frame};
@@ -167,5 +169,124 @@ fn a_watcher_that_goes_away_costs_nothing_afterwards_and_a_slow_one_is_closed() 
             assert_eq!(client.call(&[b"SET", b"k", &big]).await.expect("an answer"), b"+OK\r\n");
         }
         assert_eq!(listed(&mut client, "CLIENT LIST", "flags").await, ["N"], "the watcher was closed");
+    });
+}
+
+#[test]
+fn slow_requests_of_all_workers_are_logged_with_their_client_latest_first() {
+    workers(async |world| {
+        let (node, key) = (world.cluster.primaries()[1], world.key_of(world.cluster.primaries()[1], 0));
+        let mut clients = Vec::new();
+        for n in 0..3 {
+            let mut client = world.client().await;
+            assert_eq!(client.say(&format!("CLIENT SETNAME c{n}")).await, r"+OK\r\n");
+            assert_eq!(client.say(&format!("SET {key} v")).await, r"+OK\r\n");
+            clients.push(client);
+        }
+        assert_eq!(clients[0].say("SLOWLOG LEN").await, r":0\r\n");
+        world.cluster.delay(node, ms(30));
+        for (n, client) in clients.iter_mut().enumerate() {
+            client.say(&format!("GET {key}")).await;
+            client.say(&format!("LPUSH {key} {n}")).await;
+        }
+        world.cluster.delay(node, ms(0));
+        pass(ms(10)).await;
+        assert_eq!(clients[1].say("SLOWLOG LEN").await, r":6\r\n");
+        let told = clients[2].say("SLOWLOG GET 2").await;
+        assert!(told.starts_with(r"*2\r\n*6\r\n:5\r\n"), "{told}");
+        assert!(told.contains(&format!(r"*3\r\n{}{}{}", bulk("LPUSH"), bulk(&key), bulk("2"))), "{told}");
+        assert!(told.ends_with(&bulk("c2")), "{told}");
+        let micros: u64 =
+            told.split(r"\r\n:").nth(3).and_then(|text| text.split('\\').next()).unwrap().parse().unwrap();
+        assert!((30_000..60_000).contains(&micros), "{told}");
+        assert_eq!(clients[0].say("SLOWLOG RESET").await, r"+OK\r\n");
+        assert_eq!(clients[1].say("SLOWLOG GET -1").await, r"*0\r\n");
+    });
+}
+
+/// Runs a scenario with options.
+fn with(change: impl Fn(&mut Config), scenario: impl AsyncFn(World)) {
+    proxied_with(1, Options::default(), change, async |world| scenario(world).await);
+}
+
+#[test]
+fn what_operators_deny_is_denied_and_what_they_allow_is_not() {
+    let rules = |config: &mut Config| {
+        config.client.deny = vec!["@dangerous".to_owned(), "incr".to_owned()];
+        config.client.allow = vec!["dbsize".to_owned(), "keys".to_owned()];
+    };
+    with(rules, async |world| {
+        let mut client = world.client().await;
+        for denied in ["FLUSHALL", "INCR k"] {
+            let refused = client.say(denied).await;
+            assert!(refused.starts_with("-NOPERM this user has no permissions to run the"), "{denied}: {refused}");
+        }
+        assert_eq!(client.say("SET k v").await, r"+OK\r\n");
+        assert_eq!(client.say("KEYS *").await, format!(r"*1\r\n{}", bulk("k")));
+        assert!(client.say("PROXY EXPLAIN INCR k").await.contains("NOPERM"));
+    });
+}
+
+#[test]
+fn commands_over_several_slots_are_split_as_configured() {
+    for (split, reads, writes) in [(Split::Reads, true, false), (Split::Off, false, false), (Split::All, true, true)] {
+        with(
+            move |config| config.client.split = split,
+            async |world| {
+                let (mut client, keys) = (world.client().await, world.keys());
+                let crosses = |reply: &str| reply.starts_with("-CROSSSLOT Keys in request don");
+                let several = keys.join(" ");
+                assert_eq!(!crosses(&client.say(&format!("MGET {several}")).await), reads);
+                assert_eq!(!crosses(&client.say(&format!("DEL {several}")).await), writes);
+                assert!(!crosses(&client.say(&format!("DEL {} {}", keys[0], keys[0])).await));
+            },
+        );
+    }
+}
+
+#[test]
+fn clients_of_a_cluster_see_one_node_with_every_slot_if_configured() {
+    with(
+        |config| config.client.cluster = ClusterView::Single,
+        async |world| {
+            let mut client = world.client().await;
+            let id = client.say("CLUSTER MYID").await;
+            let id = id.split(r"\r\n").nth(1).expect("an id").to_owned();
+            for ask in ["CLUSTER SLOTS", "CLUSTER SHARDS", "CLUSTER NODES"] {
+                let told = client.say(ask).await;
+                assert!(told.contains(&id) && told.contains("16383"), "{ask}: {told}");
+            }
+            assert!(client.say("CLUSTER INFO").await.contains("cluster_state:ok"));
+            assert!(client.say("INFO cluster").await.contains("cluster_enabled:1"));
+            assert!(client.say("CLUSTER FORGET x").await.starts_with("-ERR"));
+        },
+    );
+    with(
+        |_| {},
+        async |world| {
+            let refused = world.client().await.say("CLUSTER SLOTS").await;
+            assert_eq!(refused, r"-ERR This instance has cluster support disabled\r\n");
+        },
+    );
+}
+
+#[test]
+fn the_proxy_tells_what_it_would_do_and_of_its_nodes() {
+    workers(async |world| {
+        let (mut client, keys) = (world.client().await, world.keys());
+        for key in &keys {
+            assert_eq!(client.say(&format!("SET {key} v")).await, r"+OK\r\n");
+        }
+        let told = client.say("PROXY NODES").await;
+        assert!(told.starts_with(r"*6\r\n*18\r\n"), "{told}");
+        assert_eq!(told.matches(&format!("{}:1", bulk("connections"))).count(), 3, "{told}");
+        let told = client.say(&format!("PROXY EXPLAIN MGET {}", keys.join(" "))).await;
+        assert!(told.contains("split by slot") && keys.iter().all(|key| told.contains(key)), "{told}");
+        assert!(client.say("PROXY EXPLAIN RENAME a b").await.contains("CROSSSLOT"));
+        assert!(client.say("PROXY EXPLAIN SHUTDOWN").await.contains("refused"));
+        assert!(client.say("PROXY TOPOLOGY").await.contains(&format!("{}:16384", bulk("slots-covered"))));
+        assert_eq!(client.say("PROXY KEYSLOT foo").await, r":12182\r\n");
+        assert!(client.say("PROXY CONFIG").await.contains("[listen]"));
+        assert!(client.say("PROXY HOTKEYS").await.starts_with("-ERR"));
     });
 }
