@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::pipeline::{Pending, Pipeline};
+use super::pipeline::Pipeline;
+use super::record::Pending;
 use super::{Backend, Millis};
 
 /// So many are kept until they are taken; more in one turn are not worth a line each.

@@ -1,76 +1,21 @@
-//! Questions of one client that concern the clients of every worker, and how their answers become one reply.
-//!
-//! A session puts an [`Inquiry`] into its room and waits until its reply is out. The worker asks itself and all
-//! others through their mailboxes and folds what comes back; a worker that has ended counts as one without
-//! clients. How letters travel is the worker's business.
-//!
-//! ```text
-//!   session ─► Inquiry ─► own worker ─┬─ own answer ──────────────────┐
-//!                                     └─ letters ─► others ─► answers ─┴─► fold ─► ticket
-//! ```
+//! Both ends of a question to all workers: how a session asks it, and how the answers become its reply.
 
-use super::roster::{Filter, Line, List};
-use super::slow::Entry;
-use super::state::{Flow, Room, Session, Wait};
-use crate::backend::{Millis, NodeReport};
-use crate::replies::{ClientId, Ticket};
+use super::desk::{Answer, Asker, Inquiry, Question};
+use super::state::{Flow, Room, Session};
+use crate::backend::NodeReport;
+use crate::command::Spec;
+use crate::replies::ClientId;
 use crate::resp::{Proto, encode};
 
-/// What every worker is asked, or told.
-#[derive(Clone, Debug)]
-pub enum Question {
-    /// `CLIENT LIST`: the lines of these clients.
-    List(List),
-    /// `CLIENT KILL`: end these clients.
-    Kill(Filter),
-    /// `CLIENT KILL addr`: the same, answered with `+OK` or an error.
-    KillOne(Filter),
-    /// `CLIENT PAUSE`: take no commands, or no writes, for so many milliseconds.
-    Pause {
-        /// For how long.
-        ms: Millis,
-        /// Whether reads wait, too.
-        all: bool,
-    },
-    /// `CLIENT UNPAUSE`.
-    Unpause,
-    /// `CLIENT UNBLOCK`: end the wait of this client.
-    Unblock {
-        /// What its `CLIENT ID` answers.
-        id: u64,
-        /// With the error `UNBLOCKED`, or else as if its time were over.
-        error: bool,
-    },
-    /// `MONITOR` of a client of this worker begins (or ends): show it every command.
-    Watch {
-        /// The worker that asks.
-        worker: usize,
-        /// Whether it begins.
-        on: bool,
-    },
-    /// `SLOWLOG GET`: the latest requests that were slow, so many at most.
-    SlowGet(usize),
-    /// `SLOWLOG LEN`.
-    SlowLen,
-    /// `SLOWLOG RESET`.
-    SlowReset,
-    /// `PROXY NODES`.
-    Nodes,
-}
-
-/// What one worker answers.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// Nothing to say: it is done, or there was nothing to do.
-    Done,
-    /// How many.
-    Count(u64),
-    /// Lines of clients.
-    Lines(Vec<Line>),
-    /// Slow requests.
-    Slow(Vec<Entry>),
-    /// What it has to do with each node.
-    Nodes(Vec<NodeReport>),
+/// Whether this command asks all workers, so that its answer takes a turn at least.
+pub(super) fn asks(spec: &Spec) -> bool {
+    match spec.parent {
+        Some("client") => ["list", "kill", "pause", "unpause", "unblock"].contains(&spec.name),
+        Some("slowlog") => spec.name != "help",
+        Some("proxy") => spec.name == "nodes",
+        Some(_) => false,
+        None => spec.name == "monitor",
+    }
 }
 
 impl Answer {
@@ -79,33 +24,13 @@ impl Answer {
     }
 }
 
-/// A question with the place that its answer goes to.
-#[derive(Debug)]
-pub struct Inquiry {
-    /// What is asked.
-    pub question: Question,
-    /// Whose question it is; nobody waits for the answer if there is none.
-    pub asker: Option<Asker>,
-}
-
-/// Who waits for an answer.
-#[derive(Debug)]
-pub struct Asker {
-    /// The client.
-    pub client: ClientId,
-    /// What its `CLIENT ID` answers.
-    pub id: u64,
-    ticket: Ticket,
-    proto: Proto,
-}
-
 impl Asker {
     /// Gives it the reply that its question and all answers make.
     pub fn conclude(self, question: &Question, answers: Vec<Answer>, room: &mut Room) {
         let mut reply = Vec::new();
         if matches!(question, Question::Nodes) {
             let reports: Vec<NodeReport> = answers.into_iter().flat_map(Answer::into_nodes).collect();
-            super::proxy::nodes(&reports, &room.process.map.load(), self.proto, &mut reply);
+            super::nodes::nodes(&reports, &room.process.map.load(), self.proto, &mut reply);
         } else {
             write(question, answers, self.proto, &mut reply);
         }
@@ -118,9 +43,8 @@ pub(super) fn ask(session: &mut Session, client: ClientId, question: Question, r
     if let Some(ticket) = room.replies.reserve(client, 0) {
         let asker = Asker { client, id: session.id, ticket, proto: session.proto };
         room.put_question(Inquiry { question, asker: Some(asker) });
-        session.wait = Some(Wait::Quiet);
     }
-    Flow::Taken
+    Flow::Bound
 }
 
 fn write(question: &Question, answers: Vec<Answer>, proto: Proto, out: &mut Vec<u8>) {

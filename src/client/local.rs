@@ -2,10 +2,10 @@
 //!
 //! Those that shape the session are in `setup`, those that describe things in `about` and `info`.
 
-use super::asking::{self, Question};
+use super::desk::Question;
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{ClusterView, Select, about, helps, info, proxy, setup, single, slow};
+use super::{ClusterView, Select, about, asking, info, logs, proxy, setup, single};
 use crate::cluster::slot::slot;
 use crate::command::{Flags, Spec};
 use crate::replies::ClientId;
@@ -45,8 +45,8 @@ pub(super) fn answer(
             say(client, room, |out| encode::text(out, &text, proto))
         }
         ("", "monitor") => monitor(session, client, room),
-        ("slowlog", _) => slow::slowlog(session, client, spec, request, room),
-        ("latency", _) => latency(session, client, spec, request, room),
+        ("slowlog", _) => logs::slowlog(session, client, spec, request, room),
+        ("latency", _) => logs::latency(session, client, spec, request, room),
         ("client", _) => setup::client(session, client, spec, request, room),
         ("cluster", "keyslot") => {
             let slot = slot(request.arg(2).unwrap_or_default());
@@ -78,13 +78,18 @@ pub(super) fn instead_of_a_node(
     request: &Request<'_>,
     room: &mut Room,
 ) -> Option<Flow> {
-    let is_config_get = spec.parent == Some("config") && spec.name == "get";
-    let is_safe = |name: &[u8]| about::SAFE_PARAMETERS.iter().any(|safe| safe.as_bytes().eq_ignore_ascii_case(name));
-    if !is_config_get || request.args().skip(2).all(is_safe) {
+    if is_safe_for_a_node(spec, request) {
         return None;
     }
     let proto = session.proto;
     Some(say(client, room, |out| encode::map(out, 0, proto)))
+}
+
+/// Whether a node may be asked, or the client would see what it should not.
+pub(super) fn is_safe_for_a_node(spec: &Spec, request: &Request<'_>) -> bool {
+    let is_config_get = spec.parent == Some("config") && spec.name == "get";
+    let is_safe = |name: &[u8]| about::SAFE_PARAMETERS.iter().any(|safe| safe.as_bytes().eq_ignore_ascii_case(name));
+    !is_config_get || request.args().skip(2).all(is_safe)
 }
 
 fn ping(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
@@ -135,25 +140,4 @@ fn monitor(session: &mut Session, client: ClientId, room: &mut Room) -> Flow {
         return Flow::Quiet;
     }
     asking::ask(session, client, Question::Watch { worker: room.worker, on: true }, room)
-}
-
-/// `LATENCY …`: a server's events (forks, expiry cycles) do not happen here, so there are none to tell of.
-fn latency(session: &Session, client: ClientId, spec: &Spec, request: &Request<'_>, room: &mut Room) -> Flow {
-    let proto = session.proto;
-    match spec.name {
-        "latest" | "history" => say(client, room, |out| encode::array(out, 0)),
-        "reset" => say(client, room, |out| encode::integer(out, 0)),
-        "histogram" => say(client, room, |out| encode::map(out, 0, proto)),
-        "graph" => {
-            let event = String::from_utf8_lossy(request.arg(2).unwrap_or_default()).into_owned();
-            refuse(client, &format!("ERR No samples available for event '{event}'"), room)
-        }
-        "doctor" => {
-            let text = "slotway records no latency events: they happen on the nodes. SLOWLOG GET tells of requests \
-                        that took long, as clients of slotway see them.\n";
-            say(client, room, |out| encode::text(out, text, proto))
-        }
-        "help" => say(client, room, |out| helps::write("LATENCY", helps::LATENCY, out)),
-        _ => refuse(client, "ERR wrong number of arguments for 'latency' command", room),
-    }
 }

@@ -13,26 +13,31 @@
 //! ```
 
 mod about;
-pub mod asking;
+mod asking;
 mod auth;
+mod blocking;
+pub mod desk;
 mod glob;
 mod helps;
 mod info;
 mod local;
+mod logs;
+mod nodes;
 mod pause;
+mod pinned;
 pub mod process;
 mod proxy;
 pub mod rights;
-pub mod roster;
+mod roster;
 mod session;
 mod setup;
 mod shown;
 mod single;
 pub mod slow;
 mod state;
-pub mod watch;
+mod transaction;
+mod watch;
 
-pub use pause::Pause;
 pub use process::Process;
 pub use state::{Room, Session};
 

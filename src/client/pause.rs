@@ -2,35 +2,13 @@
 //!
 //! Each worker holds its own pause and counts its own milliseconds. What has been sent to nodes goes on.
 
-use super::asking::{self, Question};
+use super::asking;
+use super::desk::Question;
 use super::state::{Flow, Room, Session, refuse};
 use crate::backend::Millis;
-use crate::command::{Flags, Spec, keys};
+use crate::command::keys;
 use crate::replies::ClientId;
 use crate::resp::request::Request;
-
-/// A pause of one worker's clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pause {
-    /// When it is over.
-    pub until: Millis,
-    /// Whether reads wait, too.
-    pub all: bool,
-}
-
-impl Pause {
-    /// This pause and another one: as long and as strict as either.
-    #[must_use]
-    pub fn and(self, other: Option<Self>) -> Self {
-        other.map_or(self, |other| Self { until: self.until.max(other.until), all: self.all || other.all })
-    }
-
-    /// Whether a command has to wait.
-    #[must_use]
-    pub const fn holds(self, spec: &Spec) -> bool {
-        self.all || spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE)
-    }
-}
 
 /// `CLIENT PAUSE ms [WRITE|ALL]`.
 pub(super) fn pause(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {

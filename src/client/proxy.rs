@@ -1,11 +1,11 @@
 //! PROXY: what slotway tells of itself, its nodes and the map, and what it would do with a command.
 
-use super::asking::{self, Question};
+use super::desk::Question;
+use super::nodes::{count, pair};
 use super::state::{Flow, Room, Session, refuse, say};
-use super::{helps, info};
-use crate::backend::NodeReport;
+use super::{asking, helps, info};
 use crate::cluster::slot::slot;
-use crate::cluster::topology::{Role, Topology, UNOWNED};
+use crate::cluster::topology::{Topology, UNOWNED};
 use crate::command::keys;
 use crate::command::{self, Spec};
 use crate::replies::ClientId;
@@ -47,42 +47,6 @@ pub(super) fn answer(
             refuse(client, &text, room)
         }
         _ => refuse(client, "ERR wrong number of arguments for 'proxy' command", room),
-    }
-}
-
-/// Appends a name and a text.
-fn pair(out: &mut Vec<u8>, name: &str, value: &str) {
-    encode::bulk(out, name.as_bytes());
-    encode::bulk(out, value.as_bytes());
-}
-
-fn count(out: &mut Vec<u8>, name: &str, value: u64) {
-    encode::bulk(out, name.as_bytes());
-    encode::integer(out, value as i64);
-}
-
-/// Appends one entry a node of the map: what it is, and what all workers have to do with it.
-pub(super) fn nodes(reports: &[NodeReport], map: &Topology, proto: Proto, out: &mut Vec<u8>) {
-    encode::array(out, map.nodes.len());
-    for (index, node) in (0..).zip(&map.nodes) {
-        let addr = node.addr.to_string();
-        let (role, shard) = match node.role {
-            Role::Primary => ("master", index),
-            Role::Replica { of } => ("replica", of),
-        };
-        let shard = map.nodes.get(usize::from(shard)).map_or("", |primary| &primary.id);
-        let own: Vec<&NodeReport> = reports.iter().filter(|report| report.addr == addr).collect();
-        let sum = |field: fn(&NodeReport) -> u64| own.iter().map(|report| field(report)).sum::<u64>();
-        encode::map(out, 9, proto);
-        pair(out, "addr", &addr);
-        pair(out, "id", &node.id);
-        pair(out, "role", role);
-        pair(out, "shard", shard);
-        pair(out, "health", if node.online { "online" } else { "offline" });
-        count(out, "slots", map.slots.iter().filter(|owner| **owner == index).count() as u64);
-        count(out, "connections", sum(|report| report.connections));
-        count(out, "in-flight", sum(|report| report.in_flight));
-        count(out, "lost", sum(|report| report.lost));
     }
 }
 
@@ -132,7 +96,9 @@ fn explain(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Roo
     let map = room.process.map.load_full();
     let owner = |slot: &u16| map.slots.get(usize::from(*slot)).and_then(|owner| map.nodes.get(usize::from(*owner)));
     let mut nodes: Vec<String> = match way {
-        Ok(Route::Slot(_) | Route::Split(_)) => slots.iter().filter_map(owner).map(|n| n.addr.to_string()).collect(),
+        Ok(Route::Slot(_) | Route::Split(_) | Route::Pin(_)) => {
+            slots.iter().filter_map(owner).map(|n| n.addr.to_string()).collect()
+        }
         Ok(Route::Any | Route::Everywhere(_)) => map.primaries().map(|(_, node)| node.addr.to_string()).collect(),
         _ => Vec::new(),
     };
@@ -142,6 +108,7 @@ fn explain(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Roo
         Ok(Route::Slot(_)) => ("one node", ""),
         Ok(Route::Any) => ("any one of the nodes", ""),
         Ok(Route::Split(_)) => ("split by slot", ""),
+        Ok(Route::Pin(_)) => ("one node, on a connection of its own if need be", ""),
         Ok(Route::Everywhere(_)) => ("all of the nodes", ""),
         Ok(Route::Local) => ("answered by slotway", ""),
         Err(text) => ("refused", text.as_str()),

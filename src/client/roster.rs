@@ -2,25 +2,12 @@
 //!
 //! Each worker looks at its own clients; `asking` puts the answers of all workers together.
 
-use super::state::{Room, Session};
-use crate::backend::Millis;
+use super::desk::{Filter, Kind, Line, List};
+use super::state::{Room, Session, Wait};
 use crate::command::{Spec, keys};
 use crate::replies::ClientId;
 use crate::resp::Proto;
 use crate::resp::request::Request;
-
-/// What kind of client one is, as `TYPE` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Anybody else; those that watch with MONITOR, too.
-    Normal,
-    /// A subscriber.
-    PubSub,
-    /// There are none: the proxy has no primary.
-    Master,
-    /// There are none: nobody replicates from the proxy.
-    Replica,
-}
 
 impl Kind {
     fn read(word: &[u8]) -> Result<Self, String> {
@@ -33,20 +20,6 @@ impl Kind {
             () => Err(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word))),
         }
     }
-}
-
-/// One client's line, with its id: the order of lines is that of ids.
-pub type Line = (u64, String);
-
-/// Which clients a `CLIENT LIST` shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum List {
-    /// All.
-    All,
-    /// Those of one kind.
-    Of(Kind),
-    /// These, in this order.
-    Ids(Vec<i64>),
 }
 
 impl List {
@@ -81,20 +54,6 @@ impl List {
         let find = |id: &i64| lines.binary_search_by_key(&(*id as u64), |(id, _)| *id).ok();
         ids.iter().filter_map(|id| lines.get(find(id)?)).map(|(_, line)| line.as_str()).collect()
     }
-}
-
-/// Which clients a `CLIENT KILL` ends: those that have all that is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    id: Option<u64>,
-    addr: Option<Box<[u8]>>,
-    laddr: Option<Box<[u8]>>,
-    kind: Option<Kind>,
-    user: Option<Box<[u8]>>,
-    /// Milliseconds that it has been there for at least.
-    age: Option<Millis>,
-    /// The client to spare.
-    spared: Option<u64>,
 }
 
 impl Filter {
@@ -178,6 +137,14 @@ impl Session {
         &self.introduction.name
     }
 
+    /// The letters that tell its state.
+    fn marks(&self) -> String {
+        let in_transaction = self.pinned.as_ref().is_some_and(|pinned| pinned.transaction.is_some());
+        let marks = [(self.is_monitor, 'O'), (in_transaction, 'x'), (self.wait == Some(Wait::Blocked), 'b')];
+        let marks: String = marks.iter().filter(|(is, _)| *is).map(|(_, letter)| *letter).collect();
+        if marks.is_empty() { "N".to_owned() } else { marks }
+    }
+
     /// Its line in CLIENT LIST, with the fields of Redis 7.0 and the two that tell of its library.
     #[must_use]
     pub fn describe(&self, client: ClientId, room: &Room) -> String {
@@ -186,7 +153,7 @@ impl Session {
         let (unread, spare) = (self.inbox.len() - self.taken, self.inbox.capacity() - self.inbox.len());
         let said = &self.introduction;
         format!(
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi=-1 \
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi={} \
              qbuf={unread} qbuf-free={spare} argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={in_flight} omem={held} \
              tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
             self.id,
@@ -195,7 +162,8 @@ impl Session {
             said.name,
             seconds(room.now.saturating_sub(self.since)),
             seconds(self.idle_ms(room.now)),
-            if self.is_monitor { "O" } else { "N" },
+            self.marks(),
+            self.pinned.as_ref().and_then(|pinned| pinned.transaction.as_ref()).map_or(-1, |open| open.count as i64),
             size_of::<Self>() + self.inbox.capacity() + held,
             self.last_command.map_or_else(|| "NULL".to_owned(), Spec::full_name),
             self.user_name(room),

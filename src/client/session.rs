@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::state::{Flow, Hears, Room, Session, Wait, refuse, wrong_arity};
-use super::{Split, local, rights, watch};
+use super::{Split, blocking, local, rights, watch};
 use crate::backend::{Lane, Outgoing};
-use crate::command::{self, Flags, Merge, Spec};
+use crate::command::{self, Flags, Merge, Pin, Spec};
 use crate::merge::Gather;
 use crate::replies::ClientId;
 use crate::resp::encode;
@@ -53,7 +53,7 @@ impl Session {
         let Some(queue) = room.replies.queue(client) else { return true };
         match self.wait {
             None => false,
-            Some(Wait::Quiet) => queue.in_flight() > 0,
+            Some(Wait::Quiet | Wait::Blocked) => queue.in_flight() > 0,
             // Half-way down, so that a session does not wake for every reply.
             Some(Wait::Output) => {
                 queue.held() > room.options.max_output_bytes / 2 || queue.in_flight() > room.options.max_in_flight / 2
@@ -82,8 +82,8 @@ impl Session {
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             if allowance.is_spent() {
                 allowance = Allowance::of(client, self.is_trusted(room), room);
-                if allowance.is_spent() || self.wait.is_some() {
-                    self.wait.get_or_insert(Wait::Output);
+                if allowance.is_spent() {
+                    self.wait = Some(Wait::Output);
                     break;
                 }
                 if !CAREFUL && self.needs_care(room) {
@@ -104,6 +104,7 @@ impl Session {
                         Flow::Taken => allowance = Allowance::default(),
                         flow => {
                             self.stop(flow);
+                            taken += if flow.is_taken() { used } else { 0 };
                             break;
                         }
                     }
@@ -124,7 +125,8 @@ impl Session {
     /// Notes why the next request cannot be taken now.
     fn stop(&mut self, flow: Flow) {
         match flow {
-            Flow::Quiet => self.wait = Some(Wait::Quiet),
+            Flow::Quiet | Flow::Bound => self.wait = Some(Wait::Quiet),
+            Flow::Blocked => self.wait = Some(Wait::Blocked),
             Flow::Node(slot) => self.wait = Some(Wait::Node(slot)),
             Flow::Pause => self.wait = Some(Wait::Pause),
             _ => self.close(),
@@ -154,7 +156,7 @@ impl Session {
         let spec = spec.filter(|spec| self.is_trusted(room) && spec.arity_ok(request.argc()));
         if let (Some(pause), Some(spec)) = (room.pause, spec)
             && room.now < pause.until
-            && pause.holds(spec)
+            && (pause.holds(spec) || (spec.name == "exec" && self.transaction().is_some_and(|open| !open.read)))
         {
             return Flow::Pause;
         }
@@ -166,9 +168,12 @@ impl Session {
             self.hears = Hears::All;
         }
         let before = room.commands;
+        let denied = spec.filter(|spec| room.rights.denies(spec));
         let flow = if self.is_monitor && spec.is_some_and(|spec| spec.flags.0 & local::KEYSPACE != 0) {
+            self.abort_transaction();
             refuse(client, "ERR Replica can't interact with the keyspace", room)
-        } else if let Some(spec) = spec.filter(|spec| room.rights.denies(spec)) {
+        } else if let Some(spec) = denied {
+            self.abort_transaction();
             refuse(client, &rights::refusal(spec), room)
         } else {
             self.take(client, request, room)
@@ -176,9 +181,9 @@ impl Session {
         if hears != Hears::All {
             room.replies.unmute(client);
         }
-        if matches!(flow, Flow::Quiet | Flow::Node(_) | Flow::Pause) {
+        if !flow.is_taken() {
             self.hears = hears;
-        } else if room.watch.is_on() && room.commands != before {
+        } else if room.watch.is_on() && spec.is_some() && room.commands != before {
             watch::show(self, request, room);
         }
         flow
@@ -190,8 +195,10 @@ impl Session {
         let Some(spec) = command::lookup(request.name()).and_then(|spec| spec.resolve(request)) else {
             return self.unknown(client, request, room);
         };
-        if !self.is_trusted(room) && !spec.flags.has(Flags::NO_AUTH) {
-            return refuse(client, "NOAUTH Authentication required.", room);
+        if !self.ordinary
+            && let Some(flow) = self.guard(client, spec, request, room)
+        {
+            return self.note(spec, flow, room);
         }
         if !spec.arity_ok(request.argc()) {
             return wrong_arity(client, spec, room);
@@ -202,18 +209,33 @@ impl Session {
             Ok(Route::Split(merge)) => self.split(client, spec, request, merge, room),
             Ok(Route::Everywhere(merge)) => self.everywhere(client, spec, request, merge, room),
             Ok(Route::Local) => local::answer(self, client, spec, request, room),
+            Ok(Route::Pin(pin)) => self.pin(client, spec, request, pin, room),
             Err(refused) => self.refused(client, spec, request, refused, room),
         };
-        if matches!(flow, Flow::Sent | Flow::Taken | Flow::Close) {
+        self.note(spec, flow, room)
+    }
+
+    /// Remembers and counts a request that was taken.
+    #[inline]
+    fn note(&mut self, spec: &'static Spec, flow: Flow, room: &mut Room) -> Flow {
+        if flow.is_taken() {
             self.last_command = Some(spec);
             room.commands += 1;
         }
         flow
     }
 
+    #[cold]
+    fn pin(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, pin: Pin, room: &mut Room) -> Flow {
+        match pin {
+            Pin::Transaction => self.begin(client, spec, request, room),
+            Pin::Blocking | Pin::Subscribe => blocking::block(self, client, spec, request, room),
+        }
+    }
+
     /// The lane for a request to `slot`, or why it may not leave now: see [`Backend::may_follow`].
     #[inline]
-    fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
+    pub(super) fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
         if !room.backend.may_follow(slot, self.epoch) {
             self.catch_up(client, room)?;
         }
@@ -286,8 +308,8 @@ impl Session {
         {
             let step = route::step(spec);
             let first = parts.iter().filter_map(|part| part.arguments().next()).min().unwrap_or(1);
-            let mut order = Vec::new();
-            let mut starts = Vec::new();
+            let mut order = Vec::with_capacity(parts.keys());
+            let mut starts = Vec::with_capacity(parts.keys());
             for part in parts.iter() {
                 starts.push(order.len() as u32);
                 order.extend(part.arguments().map(|at| ((at - first) / step) as u32));
@@ -342,6 +364,7 @@ impl Session {
     /// A command that no row knows, worded as Redis words it: clients look for "unknown".
     #[cold]
     fn unknown(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+        self.abort_transaction();
         let name = request.name();
         if [&b"post"[..], b"host:"].iter().any(|http| name.eq_ignore_ascii_case(http)) {
             tracing::warn!("client {} at {} speaks HTTP: closed", self.id, self.peer);

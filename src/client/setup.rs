@@ -1,9 +1,8 @@
 //! The commands that shape a session: HELLO, AUTH, RESET, CLIENT.
 
-use super::asking::{self, Question};
-use super::roster::{Filter, List};
+use super::desk::{Filter, List, Question};
 use super::state::{Flow, Hears, Introduction, Room, Session, ok, refuse, say, wrong_arity};
-use super::{ClusterView, auth, helps, pause, watch};
+use super::{ClusterView, asking, auth, helps, pause, watch};
 use crate::command::{Spec, keys};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
@@ -147,6 +146,8 @@ pub(super) fn reset(session: &mut Session, client: ClientId, room: &mut Room) ->
     }
     session.proto = Proto::Resp2;
     session.user = None;
+    session.ordinary = false;
+    session.unpin(client, room);
     session.introduction = Introduction::default();
     session.hears = Hears::All;
     room.replies.unmute(client);

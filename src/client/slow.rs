@@ -7,21 +7,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::asking::{self, Question};
 use super::process::{Process, wall_clock};
-use super::state::{Flow, Room, Session, refuse, say};
-use super::{helps, shown};
+use super::shown;
 use crate::backend::Millis;
-use crate::command::{Flags, Spec, keys};
-use crate::replies::ClientId;
+use crate::command::{self, Flags};
 use crate::resp::encode;
-use crate::resp::request::Request;
+use crate::resp::request::{Args, Decoder, Limits, Request, Step};
 
 /// How many arguments of a request are kept, and how many bytes of each, as Redis keeps them.
 const MAX_ARGS: usize = 32;
 const MAX_BYTES: usize = 128;
-/// What `SLOWLOG GET` gives when it is not told how many.
-const USUAL: usize = 10;
+/// What came from a client was let in before: it needs no limit here.
+const ANY: Limits = Limits { args: usize::MAX, bulk: usize::MAX, frame: usize::MAX, unauthenticated: false };
 
 /// One slow request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +44,10 @@ impl Ring {
         Self { entries: VecDeque::new(), process }
     }
 
-    /// Keeps a request that took `ms` milliseconds; its client may be gone.
-    pub fn note(&mut self, request: &Request<'_>, ms: Millis, addr: &str, name: &str) {
-        let hidden = crate::command::lookup(request.name()).and_then(|spec| spec.resolve(request));
-        if hidden.is_some_and(|spec| spec.flags.has(Flags::SKIP_SLOWLOG)) || self.most() == 0 {
+    /// Keeps a request that took `ms` milliseconds, or a transaction; its client may be gone.
+    pub fn note(&mut self, frames: &[u8], ms: Millis, addr: &str, name: &str) {
+        let args = arguments(frames);
+        if args.is_empty() || self.most() == 0 {
             return;
         }
         if self.entries.len() >= self.most() {
@@ -60,7 +57,7 @@ impl Ring {
             id: self.process.slow.fetch_add(1, Ordering::Relaxed),
             time: wall_clock().as_secs(),
             micros: ms * 1000,
-            args: cut(request),
+            args: cut(&args),
             addr: addr.into(),
             name: name.into(),
         });
@@ -94,50 +91,39 @@ impl Ring {
     }
 }
 
+/// The arguments of a request, or of those of a transaction one behind the other; none of what is not to be logged.
+fn arguments(mut frames: &[u8]) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    let mut args = Args::default();
+    while let Ok(Step::Request { used, inline }) = Decoder::default().step(frames, &mut args, &ANY) {
+        let request = args.request(frames, used, inline);
+        if !is_hidden(&request) {
+            all.extend(shown::arguments(&request).into_iter().map(<[u8]>::to_vec));
+        }
+        frames = frames.get(used..).unwrap_or_default();
+    }
+    all
+}
+
+fn is_hidden(request: &Request<'_>) -> bool {
+    let spec = command::lookup(request.name()).and_then(|spec| spec.resolve(request));
+    spec.is_some_and(|spec| spec.flags.has(Flags::SKIP_SLOWLOG))
+}
+
 /// The beginning of a request, and how much there was beyond it.
-fn cut(request: &Request<'_>) -> Vec<Box<[u8]>> {
-    let args = shown::arguments(request);
+fn cut(args: &[Vec<u8>]) -> Vec<Box<[u8]>> {
     let kept = if args.len() > MAX_ARGS { MAX_ARGS - 1 } else { args.len() };
-    let shorten = |arg: &&[u8]| match arg.split_at_checked(MAX_BYTES) {
+    let shorten = |arg: &Vec<u8>| match arg.split_at_checked(MAX_BYTES) {
         Some((head, rest)) if !rest.is_empty() => {
             [head, format!("... ({} more bytes)", rest.len()).as_bytes()].concat().into()
         }
-        _ => Box::from(*arg),
+        _ => arg.as_slice().into(),
     };
     let mut shown: Vec<Box<[u8]>> = args.iter().take(kept).map(shorten).collect();
     if kept < args.len() {
         shown.push(format!("... ({} more arguments)", args.len() - kept).into_bytes().into());
     }
     shown
-}
-
-/// `SLOWLOG …`.
-pub(super) fn slowlog(
-    session: &mut Session,
-    client: ClientId,
-    spec: &Spec,
-    request: &Request<'_>,
-    room: &mut Room,
-) -> Flow {
-    let most = room.options.slow_entries;
-    match (spec.name, request.arg(2), request.argc()) {
-        ("get", None, _) => asking::ask(session, client, Question::SlowGet(USUAL.min(most)), room),
-        ("get", Some(count), 3) => match keys::integer(count).filter(|count| *count >= -1) {
-            None => refuse(client, "ERR count should be greater than or equal to -1", room),
-            Some(count) => {
-                let count = usize::try_from(count).unwrap_or(usize::MAX).min(most);
-                asking::ask(session, client, Question::SlowGet(count), room)
-            }
-        },
-        ("len", ..) => asking::ask(session, client, Question::SlowLen, room),
-        ("reset", ..) => asking::ask(session, client, Question::SlowReset, room),
-        ("help", ..) => say(client, room, |out| helps::write("SLOWLOG", helps::SLOWLOG, out)),
-        _ => {
-            let name = String::from_utf8_lossy(request.arg(1).unwrap_or_default()).into_owned();
-            let text = format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try SLOWLOG HELP.");
-            refuse(client, &text, room)
-        }
-    }
 }
 
 /// Appends the latest `most` of all workers' entries.
@@ -159,18 +145,27 @@ pub(super) fn write(mut entries: Vec<Entry>, most: usize, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::shown::tests::with_line;
     use super::*;
+
+    fn shown(line: &str) -> Vec<Box<[u8]>> {
+        cut(&arguments(format!("{line}\r\n").as_bytes()))
+    }
 
     #[test]
     fn long_requests_are_cut_as_redis_cuts_them() {
         let many = format!("DEL {}", (0..40).map(|n| n.to_string()).collect::<Vec<_>>().join(" "));
-        let shown = with_line(&many, cut);
-        assert_eq!(shown.len(), 32);
-        assert_eq!(*shown[30], *b"29");
-        assert_eq!(*shown[31], *b"... (10 more arguments)");
+        let many = shown(&many);
+        assert_eq!(many.len(), 32);
+        assert_eq!(*many[30], *b"29");
+        assert_eq!(*many[31], *b"... (10 more arguments)");
         let long = format!("SET k {}", "x".repeat(130));
-        assert!(with_line(&long, cut)[2].ends_with(b"x... (2 more bytes)"));
-        assert_eq!(with_line(&format!("SET k {}", "x".repeat(128)), cut)[2].len(), 128);
+        assert!(shown(&long)[2].ends_with(b"x... (2 more bytes)"));
+        assert_eq!(shown(&format!("SET k {}", "x".repeat(128)))[2].len(), 128);
+    }
+
+    #[test]
+    fn a_transaction_is_shown_as_what_it_holds() {
+        let args = shown("MULTI\r\nSET k v\r\nEXEC");
+        assert_eq!(args.concat(), b"MULTISETkv");
     }
 }

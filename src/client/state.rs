@@ -6,11 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::asking::Inquiry;
-use super::pause::Pause;
+use super::desk::{Inquiry, Pause, Watch};
+use super::pinned::Pinned;
 use super::rights::Rights;
 use super::slow::Ring;
-use super::watch::Watch;
 use super::{Options, Process, auth};
 use crate::backend::{Backend, Millis};
 use crate::command::Spec;
@@ -105,6 +104,8 @@ impl Room {
 pub(super) enum Wait {
     /// Every reply so far.
     Quiet,
+    /// The same, which may take as long as the client said: it is blocked.
+    Blocked,
     /// Replies to go out: too many bytes or requests are held for this client.
     Output,
     /// The pipeline to the owner of this slot to have room.
@@ -138,8 +139,19 @@ pub(super) enum Flow {
     Node(u16),
     /// Not taken: to be read again when a pause is over.
     Pause,
+    /// Taken, and the next one is read when its reply is there.
+    Bound,
+    /// The same, and the client is blocked meanwhile.
+    Blocked,
     /// Taken, and the last one.
     Close,
+}
+
+impl Flow {
+    /// Whether the request was taken.
+    pub(super) const fn is_taken(self) -> bool {
+        !matches!(self, Self::Quiet | Self::Node(_) | Self::Pause)
+    }
 }
 
 /// What a client said of itself.
@@ -173,6 +185,9 @@ pub struct Session {
     /// Whether it watches with MONITOR.
     pub(super) is_monitor: bool,
     pub(super) hears: Hears,
+    /// Whether its requests need no look at who it is and what it has begun; see [`Session::guard`].
+    pub(super) ordinary: bool,
+    pub(super) pinned: Option<Box<Pinned>>,
     pub(super) closing: bool,
     /// When the last bytes came.
     pub(super) active: Millis,
@@ -198,6 +213,8 @@ impl Session {
             wait: None,
             is_monitor: false,
             hears: Hears::All,
+            ordinary: false,
+            pinned: None,
             closing: false,
             active: now,
         }

@@ -5,41 +5,12 @@
 
 use std::io::Write as _;
 
-use super::asking::{Inquiry, Question};
+use super::desk::{Inquiry, Question};
 use super::process::wall_clock;
 use super::shown;
 use super::state::{Room, Session};
 use crate::command::Flags;
 use crate::resp::request::Request;
-
-/// A watcher with so many bytes unread is closed.
-pub const MAX_BEHIND: usize = 16 << 20;
-
-/// Who watches, and what they have not been shown yet.
-#[derive(Debug, Default)]
-pub struct Watch {
-    /// The workers of those who watch; one with several watchers is named several times.
-    pub workers: Vec<usize>,
-    /// Lines of this turn.
-    pub lines: Vec<u8>,
-}
-
-impl Watch {
-    /// Whether anybody watches.
-    #[must_use]
-    pub const fn is_on(&self) -> bool {
-        !self.workers.is_empty()
-    }
-
-    /// Somebody of this worker begins to watch, or ends.
-    pub fn note(&mut self, worker: usize, on: bool) {
-        if on {
-            self.workers.push(worker);
-        } else if let Some(at) = self.workers.iter().position(|known| *known == worker) {
-            self.workers.swap_remove(at);
-        }
-    }
-}
 
 /// Shows a request that was taken.
 pub(super) fn show(session: &Session, request: &Request<'_>, room: &mut Room) {

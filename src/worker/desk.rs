@@ -1,18 +1,14 @@
 //! The desk of a worker: questions that concern the clients of all workers, and what is shown to those who watch.
 //!
 //! A question of one of its clients is answered here for its own clients and sent to all other workers; the client
-//! gets its reply when the last of them has answered or ended. `client::asking` knows what the questions mean.
+//! gets its reply when the last of them has answered or ended. `client::desk` knows what the questions mean.
 
 use std::sync::Arc;
 
 use super::Worker;
 use super::mailbox::Letter;
-use crate::client::Pause;
-use crate::client::asking::{Answer, Asker, Inquiry, Question};
-use crate::client::roster::Filter;
-use crate::client::watch::MAX_BEHIND;
+use crate::client::desk::{Answer, Asker, Filter, Inquiry, MAX_BEHIND, Pause, Question};
 use crate::replies::ClientId;
-use crate::resp::request::{Args, Decoder, Limits, Step};
 
 /// A question that others have not all answered.
 pub(super) struct Open {
@@ -20,9 +16,6 @@ pub(super) struct Open {
     left: usize,
     answers: Vec<Answer>,
 }
-
-/// A slow request's frame was let in before: it needs no limit here.
-const ANY: Limits = Limits { args: usize::MAX, bulk: usize::MAX, frame: usize::MAX, unauthenticated: false };
 
 impl Worker {
     /// Does what has come up at the desk.
@@ -234,15 +227,10 @@ impl Worker {
     /// Puts what the backend found slow into the log.
     fn note_slow(&mut self) {
         for slow in self.room.backend.take_slow() {
-            let mut args = Args::default();
-            let Ok(Step::Request { used, inline }) = Decoder::default().step(&slow.frame, &mut args, &ANY) else {
-                continue;
-            };
-            let request = args.request(&slow.frame, used, inline);
             let is_open = self.room.replies.is_open(slow.client_key);
             let client = self.clients.get(slow.client_key as u32 as usize).filter(|_| is_open);
             let (addr, name) = client.map_or(("", ""), |client| (client.session.peer(), client.session.name()));
-            self.room.slow.note(&request, slow.ms, addr, name);
+            self.room.slow.note(&slow.frame, slow.ms, addr, name);
         }
     }
 }

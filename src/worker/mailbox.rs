@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{LETTERS, MAIL, MAP, SWEEPER};
-use crate::client::asking::{Answer, Question};
+use crate::client::desk::{Answer, Question};
 use crate::net::{Accepted, Ready};
 
 /// So many bytes for watchers may wait for a worker; what is more is lost, and its watchers are closed.

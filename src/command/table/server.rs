@@ -99,7 +99,7 @@ const MEMORY: &[Spec] = rows! {
 
 const MODULE: &[Spec] = rows! {
     "help"    2 NONE [LOADING STALE]                   Refuse(Admin);
-    "list"    2 NONE [ADMIN NOSCRIPT]                  Refuse(Admin);
+    "list"    2 NONE [ADMIN NOSCRIPT]                  AnyNode;
     "load"   -3 NONE [ADMIN NOSCRIPT NO_ASYNC_LOADING] Refuse(Admin);
     "loadex" -3 NONE [ADMIN NOSCRIPT NO_ASYNC_LOADING] Refuse(Admin);
     "unload"  3 NONE [ADMIN NOSCRIPT NO_ASYNC_LOADING] Refuse(Admin);
