@@ -41,10 +41,9 @@ pub(super) fn commands(
         "info" => say(client, room, |out| {
             encode::array(out, request.argc() - 2);
             for name in request.args().skip(2) {
-                match (named(name), proto) {
-                    (Some(spec), _) => row(spec, proto, out),
-                    (None, Proto::Resp2) => out.extend_from_slice(b"*-1\r\n"),
-                    (None, Proto::Resp3) => encode::null(out, proto),
+                match named(name) {
+                    Some(spec) => row(spec, proto, out),
+                    None => encode::null(out, proto),
                 }
             }
         }),
@@ -93,7 +92,9 @@ fn row(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
 /// A set of simple strings.
 fn names(names: &[&str], proto: Proto, out: &mut Vec<u8>) {
     encode::set(out, names.len(), proto);
-    names.iter().for_each(|name| encode::simple(out, name));
+    for name in names {
+        encode::simple(out, name);
+    }
 }
 
 fn key_spec(spec: &KeySpec, proto: Proto, out: &mut Vec<u8>) {
@@ -159,7 +160,9 @@ fn list(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Room) 
     };
     say(client, room, |out| {
         encode::set(out, names.len(), proto);
-        names.iter().for_each(|name| encode::bulk(out, name.as_bytes()));
+        for name in &names {
+            encode::bulk(out, name.as_bytes());
+        }
     })
 }
 
@@ -170,7 +173,9 @@ fn docs(request: &Request<'_>, proto: Proto, out: &mut Vec<u8>) {
         _ => request.args().skip(2).filter_map(named).collect(),
     };
     encode::map(out, asked.len(), proto);
-    asked.into_iter().for_each(|spec| doc(spec, proto, out));
+    for spec in asked {
+        doc(spec, proto, out);
+    }
 }
 
 fn doc(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
@@ -225,6 +230,17 @@ fn get_keys(client: ClientId, request: &Request<'_>, flags: Option<Proto>, room:
 
 /// What happens to the key at this argument. Where no rule tells where keys are, it is the last one's (SORT's STORE).
 fn key_flags(spec: &Spec, request: &Request<'_>, at: usize) -> &'static [&'static str] {
+    let says = |words: &[&str]| {
+        let mut options = request.args().skip(2);
+        options.any(|arg| words.iter().any(|word| arg.eq_ignore_ascii_case(word.as_bytes())))
+    };
+    match spec.name {
+        // What these do depends on their options.
+        "set" if !says(&["GET"]) => return &["OW", "update"],
+        "bitfield" if !says(&["SET", "INCRBY"]) => return &["RO", "access"],
+        "set" | "bitfield" => return &["RW", "access", "update"],
+        _ => {}
+    }
     let keys = &told::told(spec).keys;
     let rule = keys.iter().find(|rule| rule.covers(request, at)).or(keys.last());
     rule.map_or(&[], |rule| &rule.flags)

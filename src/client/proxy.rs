@@ -119,13 +119,19 @@ fn explain(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Roo
         pair(out, "plan", plan);
         encode::bulk(out, b"keys");
         encode::array(out, found.len());
-        found.iter().for_each(|key| encode::bulk(out, key));
+        for key in &found {
+            encode::bulk(out, key);
+        }
         encode::bulk(out, b"slots");
         encode::array(out, slots.len());
-        slots.iter().for_each(|slot| encode::integer(out, i64::from(*slot)));
+        for slot in &slots {
+            encode::integer(out, i64::from(*slot));
+        }
         encode::bulk(out, b"nodes");
         encode::array(out, nodes.len());
-        nodes.iter().for_each(|node| encode::bulk(out, node.as_bytes()));
+        for node in &nodes {
+            encode::bulk(out, node.as_bytes());
+        }
         pair(out, "refusal", refusal);
     })
 }

@@ -101,7 +101,7 @@ fn info(room: &Room) -> String {
         ("cluster_stats_messages_received", "0".to_owned()),
         ("total_cluster_links_buffer_limit_exceeded", "0".to_owned()),
     ];
-    lines.iter().map(|(name, value)| format!("{name}:{value}\r\n")).collect()
+    lines.map(|(name, value)| format!("{name}:{value}\r\n")).concat()
 }
 
 fn shards(id: &str, host: &str, port: u16, proto: Proto, out: &mut Vec<u8>) {

@@ -269,9 +269,8 @@ fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<
 /// Whether the proxy's answer to such a command is one reply and leaves the form of the others alone.
 fn is_own(spec: &Spec) -> bool {
     let client_wide = ["reply", "tracking", "caching", "pause", "unblock"];
-    !matches!((spec.parent, spec.name), (None, "hello" | "monitor"))
-        && !asking::asks(spec)
-        && !(spec.parent == Some("client") && client_wide.contains(&spec.name))
+    let is_client_wide = spec.parent == Some("client") && client_wide.contains(&spec.name);
+    !matches!((spec.parent, spec.name), (None, "hello" | "monitor")) && !asking::asks(spec) && !is_client_wide
 }
 
 fn not_here(spec: &Spec) -> String {

@@ -97,7 +97,11 @@ impl Draft {
                     return Err(Wrong::new(format!("\"{word}\" is not known here"), format!("write {words}")));
                 }
             }
-            Kind::Commands { at, allows } => *at(config) = commands::rules(given, *allows)?,
+            Kind::Commands { at, allows } => {
+                let rules = list(given)?;
+                commands::check(&rules, *allows)?;
+                *at(config) = rules;
+            }
             Kind::Seeds => self.put_seeds(given, at)?,
             Kind::Username => self.cluster_username = Some(name(given)?),
             Kind::Secret { whose, in_file, .. } => {
@@ -214,7 +218,7 @@ impl Draft {
 }
 
 /// Says that a value has the wrong type.
-pub(super) fn mismatch(given: &Given, wanted: &str, instead: &str) -> Wrong {
+fn mismatch(given: &Given, wanted: &str, instead: &str) -> Wrong {
     let got = match given {
         Given::Text { .. } => "a text".to_owned(),
         Given::Integer(n) => format!("the number {n}"),
@@ -224,11 +228,25 @@ pub(super) fn mismatch(given: &Given, wanted: &str, instead: &str) -> Wrong {
     Wrong::new(format!("it is {got}, not {wanted}"), instead)
 }
 
-pub(super) fn text<'a>(given: &'a Given, example: &str) -> Result<&'a str, Wrong> {
+fn text<'a>(given: &'a Given, example: &str) -> Result<&'a str, Wrong> {
     if let Given::Text { text, .. } = given {
         Ok(text)
     } else {
         Err(mismatch(given, "a text", &format!("write {example}")))
+    }
+}
+
+/// A list of commands.
+fn list(given: &Given) -> Result<Vec<String>, Wrong> {
+    match given {
+        Given::List(items) => {
+            let read = items.iter().map(|(item, _)| item.as_ref().map_err(Clone::clone));
+            read.map(|item| text(item?, "\"flushall\"").map(str::to_owned)).collect()
+        }
+        Given::Text { text, loose: true } => {
+            Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+        }
+        other => Err(mismatch(other, "a list of commands", commands::LIST)),
     }
 }
 

@@ -165,12 +165,17 @@ fn command_info_tells_all_that_the_server_tells() {
 /// An entry of COMMAND with those of its subcommands, by name; key specifications without the server's notes.
 fn entry(value: &Value) -> Vec<String> {
     let Value::Many(_, fields) = value else { return vec![format!("{value:?}")] };
-    let younger = |name: &str| name.contains("client|no-touch") || name.contains("client|setinfo");
+    let younger = |sub: &&Value| {
+        let Value::Many(_, fields) = sub else { return false };
+        let names: [&[u8]; 2] = [b"client|no-touch", b"client|setinfo"];
+        names.iter().any(|name| fields[0] == Value::Bulk(name.to_vec()))
+    };
     let Value::Many(_, specs) = &fields[8] else { panic!("no key specifications: {value:?}") };
     let specs: Vec<_> = specs.iter().map(without_notes).collect();
     let mut told = vec![fields[..8].iter().map(unordered).collect::<Vec<_>>().join(" "), specs.join(" ")];
     let Value::Many(_, subs) = &fields[9] else { panic!("no subcommands: {value:?}") };
-    let mut subs: Vec<_> = subs.iter().map(|sub| entry(sub).join(" ")).filter(|sub| !younger(sub)).collect();
+    let subs = subs.iter().filter(|sub| !younger(sub));
+    let mut subs: Vec<_> = subs.map(|sub| entry(sub).join(" ")).collect();
     subs.sort();
     told.extend(subs);
     told
@@ -178,8 +183,7 @@ fn entry(value: &Value) -> Vec<String> {
 
 fn without_notes(spec: &Value) -> String {
     let Value::Many(_, fields) = spec else { panic!("no key specification: {spec:?}") };
-    let pairs = fields.chunks(2).filter(|pair| !format!("{:?}", pair[0]).contains(&format!("{:?}", b"notes")));
-    pairs.map(|pair| format!("{:?}", pair)).collect()
+    fields.chunks(2).filter(|pair| pair[0] != Value::Bulk(b"notes".to_vec())).map(|pair| format!("{pair:?}")).collect()
 }
 
 /// The flags are a set.
