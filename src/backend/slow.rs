@@ -45,7 +45,8 @@ impl Watchful {
     #[cold]
     pub(super) fn look(&mut self, pending: &Pending, frame: &[u8], now: Millis, tell: impl FnOnce()) {
         let ms = pending.age(now);
-        if ms < self.threshold || self.found.len() >= MOST || frame.len() > MAX_FRAME {
+        // What waits for data is not slow.
+        if pending.traits.blocks() || ms < self.threshold || self.found.len() >= MOST || frame.len() > MAX_FRAME {
             return;
         }
         if self.found.is_empty() {

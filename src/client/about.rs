@@ -182,7 +182,9 @@ fn doc(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
     let told = told::told(spec);
     let of = spec.parent.map(str::to_uppercase);
     let summary = of.map_or_else(|| told.summary.to_owned(), |of| format!("A subcommand of {of}: see {of} HELP."));
-    let facts = [("summary", summary.as_str()), ("since", told.since), ("group", told.group)];
+    // redis-cli does not bear commands without one.
+    let group = if told.group.is_empty() { "server" } else { told.group };
+    let facts = [("summary", summary.as_str()), ("since", told.since), ("group", group)];
     let facts: Vec<_> = facts.into_iter().filter(|(_, fact)| !fact.is_empty()).collect();
     encode::bulk(out, spec.full_name().as_bytes());
     encode::map(out, facts.len() + usize::from(!spec.subs.is_empty()), proto);

@@ -5,7 +5,7 @@
 use super::desk::Question;
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{ClusterView, Select, about, asking, info, logs, proxy, setup, single};
+use super::{ClusterView, Select, about, asking, info, logs, proxy, publish, setup, single};
 use crate::cluster::slot::slot;
 use crate::command::{Flags, Spec};
 use crate::replies::ClientId;
@@ -47,6 +47,7 @@ pub(super) fn answer(
         ("", "monitor") => monitor(session, client, room),
         ("slowlog", _) => logs::slowlog(session, client, spec, request, room),
         ("latency", _) => logs::latency(session, client, spec, request, room),
+        ("pubsub", _) => publish::pubsub(session, client, spec, request, room),
         ("client", _) => setup::client(session, client, spec, request, room),
         ("cluster", "keyslot") => {
             let slot = slot(request.arg(2).unwrap_or_default());

@@ -110,6 +110,7 @@ fn explain(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Roo
         Ok(Route::Split(_)) => ("split by slot", ""),
         Ok(Route::Pin(_)) => ("one node, on a connection of its own if need be", ""),
         Ok(Route::Everywhere(_)) => ("all of the nodes", ""),
+        Ok(Route::Subscribe | Route::Publish(_)) => ("by the shared subscriptions and their nodes", ""),
         Ok(Route::Local) => ("answered by slotway", ""),
         Err(text) => ("refused", text.as_str()),
     };

@@ -3,7 +3,7 @@
 //! Each worker looks at its own clients; `asking` puts the answers of all workers together.
 
 use super::desk::{Filter, Kind, Line, List};
-use super::state::{Room, Session, Wait};
+use super::state::{Room, Session};
 use crate::command::{Spec, keys};
 use crate::replies::ClientId;
 use crate::resp::Proto;
@@ -39,10 +39,10 @@ impl List {
 
     /// Whether it shows this client.
     #[must_use]
-    pub fn shows(&self, session: &Session) -> bool {
+    pub fn shows(&self, client: ClientId, session: &Session, room: &Room) -> bool {
         match self {
             Self::All => true,
-            Self::Of(kind) => session.kind() == *kind,
+            Self::Of(kind) => kind_of(client, room) == *kind,
             Self::Ids(ids) => ids.contains(&(session.id as i64)),
         }
     }
@@ -100,25 +100,24 @@ impl Filter {
 
     /// Whether it means this client.
     #[must_use]
-    pub fn means(&self, session: &Session, room: &Room) -> bool {
+    pub fn means(&self, client: ClientId, session: &Session, room: &Room) -> bool {
         let is = |wanted: &Option<Box<[u8]>>, text: &str| wanted.as_deref().is_none_or(|w| w == text.as_bytes());
         self.spared != Some(session.id)
             && self.id.is_none_or(|id| id == session.id)
             && is(&self.addr, &session.peer)
             && is(&self.laddr, &session.local)
-            && self.kind.is_none_or(|kind| kind == session.kind())
+            && self.kind.is_none_or(|kind| kind == kind_of(client, room))
             && (self.user.is_none() || (session.is_trusted(room) && is(&self.user, session.user_name(room))))
             && self.age.is_none_or(|age| room.now.saturating_sub(session.since) >= age)
     }
 }
 
-impl Session {
-    /// What kind of client it is.
-    #[expect(clippy::unused_self, reason = "there are no subscribers yet")]
-    pub(super) const fn kind(&self) -> Kind {
-        Kind::Normal
-    }
+/// What kind of client it is.
+fn kind_of(client: ClientId, room: &Room) -> Kind {
+    if room.pubsub.has(client) { Kind::PubSub } else { Kind::Normal }
+}
 
+impl Session {
     /// What `CLIENT ID` answers.
     #[must_use]
     pub const fn id(&self) -> u64 {
@@ -138,9 +137,9 @@ impl Session {
     }
 
     /// The letters that tell its state.
-    fn marks(&self) -> String {
+    fn marks(&self, is_subscriber: bool) -> String {
         let in_transaction = self.pinned.as_ref().is_some_and(|pinned| pinned.transaction.is_some());
-        let marks = [(self.is_monitor, 'O'), (in_transaction, 'x'), (self.wait == Some(Wait::Blocked), 'b')];
+        let marks = [(self.is_monitor, 'O'), (is_subscriber, 'P'), (in_transaction, 'x'), (self.is_blocked(), 'b')];
         let marks: String = marks.iter().filter(|(is, _)| *is).map(|(_, letter)| *letter).collect();
         if marks.is_empty() { "N".to_owned() } else { marks }
     }
@@ -152,8 +151,9 @@ impl Session {
         let seconds = |ms: u64| ms / 1000;
         let (unread, spare) = (self.inbox.len() - self.taken, self.inbox.capacity() - self.inbox.len());
         let said = &self.introduction;
+        let [channels, patterns, shards] = room.pubsub.counts(client);
         format!(
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi={} \
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db=0 sub={channels} psub={patterns} ssub={shards} multi={} \
              qbuf={unread} qbuf-free={spare} argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={in_flight} omem={held} \
              tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
             self.id,
@@ -162,7 +162,7 @@ impl Session {
             said.name,
             seconds(room.now.saturating_sub(self.since)),
             seconds(self.idle_ms(room.now)),
-            self.marks(),
+            self.marks(room.pubsub.has(client)),
             self.pinned.as_ref().and_then(|pinned| pinned.transaction.as_ref()).map_or(-1, |open| open.count as i64),
             size_of::<Self>() + self.inbox.capacity() + held,
             self.last_command.map_or_else(|| "NULL".to_owned(), Spec::full_name),

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::state::{Flow, Hears, Room, Session, Wait, refuse, wrong_arity};
-use super::{Split, blocking, local, rights, watch};
+use super::state::{Flow, Room, Session, Wait, refuse, wrong_arity};
+use super::{Split, blocking, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Pin, Spec};
 use crate::merge::Gather;
@@ -11,6 +11,9 @@ use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::{Args, Limits, ProtocolError, Request, Step};
 use crate::route::{self, Refused, Route};
+
+/// What is said when nobody is there to be asked.
+pub(super) const NO_PRIMARY: &str = "CLUSTERDOWN no primary of the cluster is known yet";
 
 impl Session {
     /// Takes what the client sent.
@@ -35,6 +38,7 @@ impl Session {
         if self.must_wait(client, room) {
             return;
         }
+        self.unblocked(room);
         self.wait = None;
         let inbox = std::mem::take(&mut self.inbox);
         self.taken += self.walk(client, inbox.get(self.taken..).unwrap_or_default(), args, room);
@@ -142,56 +146,9 @@ impl Session {
         self.close();
     }
 
-    /// Whether each request needs a look before it is taken: somebody watches, there is a pause, or the client is
-    /// not to hear its replies.
-    fn needs_care(&self, room: &Room) -> bool {
-        self.is_monitor || self.hears != Hears::All || room.is_alert()
-    }
-
-    /// Takes one request while something out of the ordinary goes on.
-    #[cold]
-    #[inline(never)]
-    fn take_carefully(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
-        let spec = command::lookup(request.name()).and_then(|spec| spec.resolve(request));
-        let spec = spec.filter(|spec| self.is_trusted(room) && spec.arity_ok(request.argc()));
-        if let (Some(pause), Some(spec)) = (room.pause, spec)
-            && room.now < pause.until
-            && (pause.holds(spec) || (spec.name == "exec" && self.transaction().is_some_and(|open| !open.read)))
-        {
-            return Flow::Pause;
-        }
-        let hears = self.hears;
-        if hears != Hears::All {
-            room.replies.mute(client);
-        }
-        if hears == Hears::NotNext {
-            self.hears = Hears::All;
-        }
-        let before = room.commands;
-        let denied = spec.filter(|spec| room.rights.denies(spec));
-        let flow = if self.is_monitor && spec.is_some_and(|spec| spec.flags.0 & local::KEYSPACE != 0) {
-            self.abort_transaction();
-            refuse(client, "ERR Replica can't interact with the keyspace", room)
-        } else if let Some(spec) = denied {
-            self.abort_transaction();
-            refuse(client, &rights::refusal(spec), room)
-        } else {
-            self.take(client, request, room)
-        };
-        if hears != Hears::All {
-            room.replies.unmute(client);
-        }
-        if !flow.is_taken() {
-            self.hears = hears;
-        } else if room.watch.is_on() && spec.is_some() && room.commands != before {
-            watch::show(self, request, room);
-        }
-        flow
-    }
-
     /// Takes one request.
     #[inline]
-    fn take(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    pub(super) fn take(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
         let Some(spec) = command::lookup(request.name()).and_then(|spec| spec.resolve(request)) else {
             return self.unknown(client, request, room);
         };
@@ -208,6 +165,8 @@ impl Session {
             Ok(Route::Any) => self.any(client, spec, request, room),
             Ok(Route::Split(merge)) => self.split(client, spec, request, merge, room),
             Ok(Route::Everywhere(merge)) => self.everywhere(client, spec, request, merge, room),
+            Ok(Route::Subscribe) => subscriber::take(self, client, spec, request, room),
+            Ok(Route::Publish(slot)) => publish::publish(self, client, spec, request, slot, room),
             Ok(Route::Local) => local::answer(self, client, spec, request, room),
             Ok(Route::Pin(pin)) => self.pin(client, spec, request, pin, room),
             Err(refused) => self.refused(client, spec, request, refused, room),
@@ -344,16 +303,29 @@ impl Session {
     ) -> Flow {
         let slots = room.backend.primaries().to_vec();
         if slots.is_empty() {
-            return refuse(client, "CLUSTERDOWN no primary of the cluster is known yet", room);
+            return refuse(client, NO_PRIMARY, room);
         }
+        let gather = Gather::new(merge, self.proto, slots.len() as u32);
+        self.scatter(client, spec, request, &slots, gather, room)
+    }
+
+    /// The same request to the owner of each of `slots`, whose replies go into `gather`.
+    pub(super) fn scatter(
+        &mut self,
+        client: ClientId,
+        spec: &Spec,
+        request: &Request<'_>,
+        slots: &[u16],
+        gather: Gather,
+        room: &mut Room,
+    ) -> Flow {
         if let Some(flow) = slots.iter().find_map(|&slot| self.lane(client, slot, room).err()) {
             return flow;
         }
         let frame = request.frame();
         if let Some(whole) = room.replies.reserve(client, frame.len()) {
             let read = spec.flags.has(Flags::READONLY);
-            let gather = Gather::new(merge, self.proto, slots.len() as u32);
-            for (ticket, &slot) in room.replies.split(whole, gather, slots.len() as u32).zip(&slots) {
+            for (ticket, &slot) in room.replies.split(whole, gather, slots.len() as u32).zip(slots) {
                 let lane = room.backend.lane(slot, self.proto).unwrap_or(Lane::New);
                 room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, lane, ticket);
             }

@@ -13,6 +13,7 @@ use super::slow::Ring;
 use super::{Options, Process, auth};
 use crate::backend::{Backend, Millis};
 use crate::command::Spec;
+use crate::pubsub::Subscriptions;
 use crate::replies::{ClientId, Replies};
 use crate::resp::request::Decoder;
 use crate::resp::{Proto, encode};
@@ -22,6 +23,8 @@ use crate::route::Parts;
 pub struct Room {
     /// To the nodes.
     pub backend: Backend,
+    /// What clients hear of one another.
+    pub pubsub: Subscriptions,
     /// To the clients.
     pub replies: Replies,
     /// What the process shares.
@@ -53,11 +56,12 @@ pub struct Room {
 impl Room {
     /// The rooms of one worker, which `desk` wakes when there is a question to all workers or something to be shown.
     #[must_use]
-    pub fn new(backend: Backend, process: Arc<Process>, worker: usize, desk: Waker) -> Self {
+    pub fn new(backend: Backend, pubsub: Subscriptions, process: Arc<Process>, worker: usize, desk: Waker) -> Self {
         let options = Rc::new(process.options.clone());
         let rights = Rights::new(&options.deny, &options.allow);
         Self {
             backend,
+            pubsub,
             replies: Replies::default(),
             slow: Ring::new(Arc::clone(&process)),
             process,

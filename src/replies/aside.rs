@@ -1,8 +1,24 @@
-//! What goes past the order of replies: replies that nobody wants to hear, and pushes.
+//! What is not as usual: replies that their client does not want to hear, and what answers no request.
 
 use super::{ClientId, Place, Replies};
 
 impl Replies {
+    /// Appends to the output of `client` what answers no request: messages to a subscriber. The output holds whole
+    /// replies only, so it stands between two of them, in front of those that have not come or wait for their turn.
+    /// Gives how many bytes the client has not been sent.
+    pub fn push(&mut self, client: ClientId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let Some(queue) = self.queues.get_mut(client as usize) else { return 0 };
+        if queue.out.capacity() == 0 {
+            queue.out = self.spares.pop().unwrap_or_default();
+        }
+        write(&mut queue.out);
+        if !queue.dirty {
+            queue.dirty = true;
+            self.dirty.push(client);
+        }
+        queue.unwritten().len()
+    }
+
     /// What `client` asks next is answered with nothing, until [`unmute`](Self::unmute). At most one request may
     /// come in between.
     pub fn mute(&mut self, client: ClientId) {
@@ -19,16 +35,6 @@ impl Replies {
         let in_flight = queue.in_flight();
         queue.stash.places.truncate(in_flight);
         queue.muted = false;
-    }
-
-    /// Sends `client` something that answers no request, in front of all that it is still owed.
-    pub fn push(&mut self, client: ClientId, bytes: &[u8]) {
-        let Some(queue) = self.queues.get_mut(client as usize) else { return };
-        queue.out.extend_from_slice(bytes);
-        if !queue.dirty {
-            queue.dirty = true;
-            self.dirty.push(client);
-        }
     }
 
     /// Whether the client of this [`client_key`](Ticket::client_key) is still there.

@@ -82,7 +82,7 @@ impl Worker {
     #[cold]
     pub(super) fn read_letters(&mut self) {
         let mail = self.mailbox.take_letters();
-        for letter in mail.letters {
+        for letter in mail.unread {
             match letter {
                 Letter::Question { from, number, question } => {
                     let answer = self.consider(&question);
@@ -110,7 +110,7 @@ impl Worker {
 
     /// The last letters of a worker that ends: nobody shall wait for it.
     pub(super) fn close_desk(&mut self) {
-        for letter in self.mailbox.close().letters {
+        for letter in self.mailbox.close().unread {
             if let Letter::Question { from, number, .. } = letter
                 && let Some(mailbox) = self.mailboxes.get(from)
             {
@@ -130,7 +130,8 @@ impl Worker {
     fn consider(&mut self, question: &Question) -> Answer {
         match question {
             Question::List(list) => {
-                let shown = self.clients.iter().filter(|(_, client)| list.shows(&client.session));
+                let shown =
+                    self.clients.iter().filter(|(id, client)| list.shows(*id as ClientId, &client.session, &self.room));
                 let line = |(id, client): (usize, &super::Client)| {
                     (client.session.id(), client.session.describe(id as ClientId, &self.room))
                 };
@@ -150,8 +151,7 @@ impl Worker {
                 self.look_at_pause();
                 Answer::Done
             }
-            // No client is blocked here.
-            Question::Unblock { .. } => Answer::Count(0),
+            Question::Unblock { id, error } => self.unblock(*id, *error),
             Question::Watch { worker, on } => {
                 self.room.watch.note(*worker, *on);
                 Answer::Done
@@ -166,9 +166,22 @@ impl Worker {
         }
     }
 
+    /// Ends the wait of this client, if it is one of this worker's and waits.
+    fn unblock(&mut self, id: u64, error: bool) -> Answer {
+        let blocked = |client: &super::Client| client.session.id() == id && client.session.is_blocked();
+        let found = self.clients.iter().find(|(_, client)| blocked(client)).map(|(id, _)| id);
+        if let Some(found) = found
+            && let Some(client) = self.clients.get_mut(found)
+        {
+            client.session.wake(found as ClientId, error, &mut self.room);
+        }
+        Answer::Count(u64::from(found.is_some()))
+    }
+
     /// Ends the clients that are meant. One that asks for its own end gets its answer first.
     fn kill(&mut self, filter: &Filter) -> Answer {
-        let meant = self.clients.iter().filter(|(_, client)| filter.means(&client.session, &self.room));
+        let meant =
+            self.clients.iter().filter(|(id, client)| filter.means(*id as ClientId, &client.session, &self.room));
         let ids: Vec<ClientId> = meant.map(|(id, _)| id as ClientId).collect();
         for &id in &ids {
             let asks = |open: &Open| open.inquiry.asker.as_ref().is_some_and(|asker| asker.client == id);
@@ -216,8 +229,7 @@ impl Worker {
     /// Shows lines to the watchers of this worker.
     fn show(&mut self, lines: &[u8]) {
         for id in self.watchers() {
-            self.room.replies.push(id, lines);
-            if self.room.replies.queue(id).is_some_and(|queue| queue.unwritten().len() > MAX_BEHIND) {
+            if self.room.replies.push(id, |out| out.extend_from_slice(lines)) > MAX_BEHIND {
                 tracing::warn!("a client that watches with MONITOR does not keep up: closed");
                 self.close(id);
             }

@@ -24,7 +24,7 @@ pub(super) enum Letter {
 #[derive(Default)]
 pub(super) struct Letters {
     /// In the order in which they came.
-    pub(super) letters: Vec<Letter>,
+    pub(super) unread: Vec<Letter>,
     /// Whether lines for watchers were left out.
     pub(super) lost: bool,
     shown: usize,
@@ -79,7 +79,7 @@ impl Mailbox {
             }
             letters.shown += lines.len();
         }
-        letters.letters.push(letter);
+        letters.unread.push(letter);
         drop(letters);
         self.ready.push(LETTERS);
         true
