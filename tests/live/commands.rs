@@ -203,21 +203,6 @@ fn what_is_not_built_or_not_offered_says_so_and_changes_nothing() {
     let mut client = Client::connect(proxy.addr());
     client.line("RPUSH refused:l a").ok();
     let refused = [
-        "BLPOP refused:l 0",
-        "BRPOP refused:l 0",
-        "BLMOVE refused:l refused:l LEFT LEFT 0",
-        "BRPOPLPUSH refused:l refused:l 0",
-        "BLMPOP 0 1 refused:l LEFT",
-        "BZPOPMIN refused:z 0",
-        "BZPOPMAX refused:z 0",
-        "BZMPOP 0 1 refused:z MIN",
-        "XREAD BLOCK 0 STREAMS refused:x $",
-        "MULTI",
-        "WATCH refused:l",
-        "SUBSCRIBE c",
-        "PSUBSCRIBE c*",
-        "SSUBSCRIBE c",
-        "WAIT 0 0",
         "MIGRATE 127.0.0.1 1 refused:l 0 1",
         "SHUTDOWN NOSAVE",
         "DEBUG SLEEP 0",

@@ -260,3 +260,46 @@ fn a_pause_holds_writes_for_its_time() {
     assert_eq!(second.line("INCR paused:k").int(), 2);
     assert!(began.elapsed() >= Duration::from_millis(350), "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_blocked_client_is_unblocked_from_any_worker() {
+    if direct() {
+        return;
+    }
+    let proxy = crate::harness::Proxy::start(&cluster().addrs(), &["--workers", "3"], &[]);
+    let mut other = Client::connect(proxy.addr());
+    for (how, answer) in [("", "*-1\r\n"), ("TIMEOUT", "*-1\r\n"), ("ERROR", "-UNBLOCKED ")] {
+        let mut blocked = Client::connect(proxy.addr());
+        let id = blocked.line("CLIENT ID").int();
+        blocked.send(b"BLPOP unblocked:l 0\r\n");
+        let listed = format!("CLIENT LIST ID {id}");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !other.line(&listed).text().contains(" flags=b ") {
+            assert!(Instant::now() < deadline, "never blocked");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(other.line(&format!("CLIENT UNBLOCK {id} {how}")).int(), 1);
+        assert!(blocked.read().text().starts_with(answer), "{how}");
+        assert_eq!(other.line(&format!("CLIENT UNBLOCK {id} {how}")).int(), 0);
+        assert_eq!(blocked.line("PING").text(), "+PONG\r\n");
+    }
+    let slow = other.line("SLOWLOG GET").text();
+    assert!(!slow.contains("BLPOP"), "what waits for data is not slow: {slow}");
+}
+
+#[test]
+fn lists_tell_who_subscribes_and_who_is_in_a_transaction() {
+    let proxy = crate::harness::Proxy::start(&cluster().addrs(), &["--workers", "3"], &[]);
+    let (mut watcher, mut subscriber) = (Client::connect(proxy.addr()), Client::connect(proxy.addr()));
+    let mut open = Client::connect(proxy.addr());
+    subscriber.line("SUBSCRIBE listed:c").ok();
+    open.line("MULTI").ok();
+    open.line("PING").ok();
+    let told = watcher.line("CLIENT LIST TYPE pubsub").text();
+    assert!(told.contains(" flags=P ") && told.contains(" sub=1 ") && told.matches("id=").count() == 1, "{told}");
+    let told = watcher.line("CLIENT LIST TYPE normal").text();
+    assert!(told.contains(" flags=x ") && told.contains(" multi=1 "), "{told}");
+    assert_eq!(watcher.line("CLIENT KILL TYPE pubsub").int(), 1);
+    assert_eq!(subscriber.read_to_end().as_deref(), Ok(b"".as_slice()));
+}
