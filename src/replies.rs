@@ -10,6 +10,8 @@
 //!                    └─ early ─► stash ─ turn ─►
 //! ```
 
+mod aside;
+
 use std::collections::VecDeque;
 
 use slab::Slab;
@@ -80,6 +82,8 @@ enum Place {
     Open,
     /// It came early and stands in the stash.
     Early { start: u32, len: u32 },
+    /// It has not come, and its client does not want it.
+    Muted,
 }
 
 /// Replies that wait for their turn.
@@ -115,6 +119,8 @@ pub struct Queue {
     /// Bytes of the requests that are under way.
     charged: usize,
     dirty: bool,
+    /// The request at hand is to be answered with nothing.
+    muted: bool,
 }
 
 impl Queue {
@@ -138,13 +144,17 @@ impl Queue {
         self.out.get(self.written..).unwrap_or_default()
     }
 
-    /// The head is in `out`: moves on, over all that came early.
+    /// Puts the head's reply out and moves on, over all that came early.
     #[inline]
-    fn advance(&mut self) {
+    fn advance(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.head = self.head.wrapping_add(1);
-        if !self.stash.places.is_empty() {
-            self.head = self.head.wrapping_add(self.stash.release(&mut self.out));
+        if self.stash.places.is_empty() {
+            return write(&mut self.out);
         }
+        if !matches!(self.stash.places.pop_front(), Some(Place::Muted)) {
+            write(&mut self.out);
+        }
+        self.head = self.head.wrapping_add(self.stash.release(&mut self.out));
     }
 }
 
@@ -153,21 +163,22 @@ impl Stash {
     #[inline]
     fn keep(&mut self, ahead: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
-        write(&mut self.bytes);
-        let len = self.bytes.len() - start;
-        self.live += len;
         if self.places.len() <= ahead {
             self.places.resize(ahead + 1, Place::Open);
         }
         if let Some(place) = self.places.get_mut(ahead) {
-            debug_assert!(matches!(place, Place::Open), "a place was answered twice");
+            debug_assert!(!matches!(place, Place::Early { .. }), "a place was answered twice");
+            if !matches!(place, Place::Muted) {
+                write(&mut self.bytes);
+            }
+            let len = self.bytes.len() - start;
+            self.live += len;
             *place = Place::Early { start: start as u32, len: len as u32 };
         }
     }
 
     /// The head was answered: moves what came early behind it to `out`; gives how many replies that were.
     fn release(&mut self, out: &mut Vec<u8>) -> u32 {
-        self.places.pop_front();
         let mut released = 0;
         while let Some(&Place::Early { start, len }) = self.places.front() {
             let start = start as usize;
@@ -306,8 +317,7 @@ impl Replies {
             if queue.out.capacity() == 0 {
                 queue.out = self.spares.pop().unwrap_or_default();
             }
-            queue.out.extend_from_slice(reply);
-            queue.advance();
+            queue.advance(|out| out.extend_from_slice(reply));
             if !queue.dirty {
                 queue.dirty = true;
                 self.dirty.push(ticket.client);
@@ -346,6 +356,9 @@ impl Replies {
     /// Answers the next request of `client` at once with what `write` appends.
     pub fn answer(&mut self, client: ClientId, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(queue) = self.queues.get_mut(client as usize) else { return };
+        if queue.muted {
+            return;
+        }
         let ahead = queue.in_flight();
         queue.tail = queue.tail.wrapping_add(1);
         if ahead > 0 {
@@ -354,28 +367,11 @@ impl Replies {
         if queue.out.capacity() == 0 {
             queue.out = self.spares.pop().unwrap_or_default();
         }
-        write(&mut queue.out);
-        queue.advance();
+        queue.advance(write);
         if !queue.dirty {
             queue.dirty = true;
             self.dirty.push(client);
         }
-    }
-
-    /// Appends to the output of `client` what answers no request: messages to a subscriber. The output holds whole
-    /// replies only, so it stands between two of them, in front of those that have not come or wait for their turn.
-    /// Gives how many bytes the client has not been sent.
-    pub fn push(&mut self, client: ClientId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
-        let Some(queue) = self.queues.get_mut(client as usize) else { return 0 };
-        if queue.out.capacity() == 0 {
-            queue.out = self.spares.pop().unwrap_or_default();
-        }
-        write(&mut queue.out);
-        if !queue.dirty {
-            queue.dirty = true;
-            self.dirty.push(client);
-        }
-        queue.unwritten().len()
     }
 
     /// The clients to write to, swapped for the empty `list`.

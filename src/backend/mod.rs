@@ -17,7 +17,9 @@ mod prelude;
 mod record;
 mod redirect;
 mod repair;
+mod report;
 mod retry;
+mod slow;
 mod view;
 
 use std::cell::RefCell;
@@ -40,7 +42,10 @@ pub use options::{Counts, Options};
 use pipeline::{Holder, LoanKey, Pipeline, State};
 pub use prelude::{EXEC, MULTI};
 use record::{Expect, Pending, Taken, Traits};
+pub use report::NodeReport;
 use retry::Retries;
+pub use slow::Slow;
+use slow::Watchful;
 use view::{NOBODY, NodeId, View};
 
 /// Milliseconds since the worker began; read once a turn.
@@ -84,6 +89,8 @@ struct Node {
     pool: Pool,
     /// Whether the map that was adopted last names it.
     listed: bool,
+    /// Connections to it that broke or could not be made.
+    lost: u64,
 }
 
 impl Node {
@@ -111,6 +118,8 @@ pub struct Surroundings {
     pub token: Token,
     /// Pushed on the ready list when a dialling task has ended.
     pub dialed: Token,
+    /// Pushed on the ready list when requests were slow.
+    pub desk: Token,
     /// To discovery; when it is full a hint is dropped: the next one will do.
     pub hints: mpsc::Sender<Hint>,
 }
@@ -141,6 +150,7 @@ pub struct Backend {
     /// Whether a pipeline that was full has room again.
     drained: bool,
     jitter: u32,
+    watchful: Watchful,
     /// What happened, for `INFO` and the metrics.
     pub counts: Counts,
 }
@@ -149,6 +159,7 @@ impl Backend {
     /// A backend without nodes; [`adopt`](Self::adopt) gives it some.
     #[must_use]
     pub fn new(options: Options, around: Surroundings, seed: u32) -> Self {
+        let watchful = Watchful::new(options.slow_threshold);
         Self {
             options,
             around,
@@ -168,6 +179,7 @@ impl Backend {
             refused: false,
             drained: false,
             jitter: seed | 1,
+            watchful,
             counts: Counts::default(),
         }
     }

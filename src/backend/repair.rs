@@ -68,6 +68,9 @@ impl Backend {
         pipeline.failures = pipeline.failures.saturating_add(1);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
+        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
+            node.lost += 1;
+        }
         let requests = pipeline.take_all();
         if std::mem::take(&mut self.refused) {
             // Whoever found the connection full finds another one, or none: in this turn or in one more.
@@ -167,6 +170,9 @@ impl Backend {
         } else {
             self.push(pipe, frame, pending);
         }
+        if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
+            pipeline.note_detour();
+        }
         if let Some(mark) = Mark::of(pipe, &self.pipelines) {
             self.retries.went(key, sequence, mark, &self.pipelines);
         }
@@ -211,6 +217,7 @@ impl Backend {
         for delayed in self.retries.due(now, pipelines, expired) {
             if self.expired(&delayed.request.pending) {
                 self.counts.timed_out += 1;
+                self.note_slow(&delayed.request.pending, &delayed.request.frame);
                 let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
                 delayed.give_up(replies);
                 if let Some(key) = bound {
@@ -266,18 +273,21 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let expired = |pending: &Pending| pending.age(now) >= timeout;
         let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
-        for request in pipeline.take_unsent(expired) {
+        let unsent = pipeline.take_unsent(expired);
+        let late = pipeline.expire(expired);
+        for request in unsent {
             self.counts.timed_out += 1;
+            self.note_slow(&request.pending, &request.frame);
             let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
             replies.fail(request.pending.ticket, &text);
             self.drained |= std::mem::take(&mut self.refused);
         }
-        let late = pipeline.expire(expired);
         if late.is_empty() {
             return self.settle(pipe);
         }
-        for pending in late {
+        for Taken { pending, frame, .. } in late {
             self.counts.timed_out += 1;
+            self.note_slow(&pending, &frame);
             let text =
                 format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
             replies.fail(pending.ticket, &text);
@@ -314,7 +324,7 @@ impl Backend {
             }
             return id;
         }
-        let node = Node { addr: addr.clone(), pipes: [None; 2], pool: Pool::default(), listed: true };
+        let node = Node { addr: addr.clone(), pipes: [None; 2], pool: Pool::default(), listed: true, lost: 0 };
         let id = self.nodes.insert(node) as NodeId;
         self.by_addr.insert(addr.clone(), id);
         id

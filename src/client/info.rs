@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use super::ClusterView;
 use super::state::{Flow, Room, Session, say};
 use crate::cluster::topology::Topology;
 use crate::replies::ClientId;
@@ -47,6 +48,14 @@ pub(super) fn answer(session: &Session, client: ClientId, request: &Request<'_>,
     say(client, room, |out| encode::text(out, &text, proto))
 }
 
+/// The `# Proxy` section alone.
+pub(super) fn own(room: &Room) -> String {
+    let map = room.process.map.load_full();
+    let mut text = "# Proxy\r\n".to_owned();
+    proxy(room, &map, &mut text);
+    text
+}
+
 /// Appends `name:value` lines. Writing to a string cannot fail.
 macro_rules! lines {
     ($out:expr, $($name:literal: $value:expr),+ $(,)?) => {
@@ -58,7 +67,7 @@ fn server(room: &Room, map: &Topology, out: &mut String) {
     let uptime = room.process.uptime().as_secs();
     lines!(out,
         "redis_version": map.facts.version,
-        "redis_mode": "standalone",
+        "redis_mode": if room.options.cluster == ClusterView::Single { "cluster" } else { "standalone" },
         "os": std::env::consts::OS,
         "arch_bits": usize::BITS,
         "process_id": std::process::id(),
@@ -120,8 +129,8 @@ fn replication(room: &Room, _: &Topology, out: &mut String) {
     );
 }
 
-fn cluster(_: &Room, _: &Topology, out: &mut String) {
-    lines!(out, "cluster_enabled": 0);
+fn cluster(room: &Room, _: &Topology, out: &mut String) {
+    lines!(out, "cluster_enabled": u8::from(room.options.cluster == ClusterView::Single));
 }
 
 fn keyspace(_: &Room, _: &Topology, _: &mut String) {}

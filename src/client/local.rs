@@ -2,14 +2,18 @@
 //!
 //! Those that shape the session are in `setup`, those that describe things in `about` and `info`.
 
+use super::desk::Question;
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{Select, about, info, publish, setup};
+use super::{ClusterView, Select, about, asking, info, logs, proxy, publish, setup, single};
 use crate::cluster::slot::slot;
-use crate::command::Spec;
+use crate::command::{Flags, Spec};
 use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::Request;
+
+/// Flags of commands that a client which watches with MONITOR may not use.
+pub(super) const KEYSPACE: u32 = Flags::WRITE.0 | Flags::READONLY.0 | Flags::MAY_REPLICATE.0;
 
 /// Answers `request`, one of `spec`.
 pub(super) fn answer(
@@ -40,12 +44,19 @@ pub(super) fn answer(
             let proto = session.proto;
             say(client, room, |out| encode::text(out, &text, proto))
         }
+        ("", "monitor") => monitor(session, client, room),
+        ("slowlog", _) => logs::slowlog(session, client, spec, request, room),
+        ("latency", _) => logs::latency(session, client, spec, request, room),
         ("pubsub", _) => publish::pubsub(session, client, spec, request, room),
         ("client", _) => setup::client(session, client, spec, request, room),
         ("cluster", "keyslot") => {
             let slot = slot(request.arg(2).unwrap_or_default());
             say(client, room, |out| encode::integer(out, i64::from(slot)))
         }
+        ("cluster", _) if room.options.cluster == ClusterView::Single => {
+            single::answer(session, client, spec, request, room)
+        }
+        ("proxy", _) => proxy::answer(session, client, spec, request, room),
         ("cluster", _) => refuse(client, "ERR This instance has cluster support disabled", room),
         ("acl", "whoami") => {
             let name = session.user_name(room).to_owned();
@@ -118,4 +129,16 @@ fn time(client: ClientId, room: &mut Room) -> Flow {
 /// A primary without replicas: what a client must believe that it talks to.
 fn role(client: ClientId, room: &mut Room) -> Flow {
     say(client, room, |out| out.extend_from_slice(b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"))
+}
+
+/// Every command of every client is shown to this one from now on; one that watches already gets no answer, as in
+/// Redis.
+fn monitor(session: &mut Session, client: ClientId, room: &mut Room) -> Flow {
+    if session.is_monitor {
+        return Flow::Taken;
+    }
+    if room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
+        return Flow::Quiet;
+    }
+    asking::ask(session, client, Question::Watch { worker: room.worker, on: true }, room)
 }

@@ -71,6 +71,10 @@ pub struct Process {
     pub accepted: AtomicU64,
     /// Clients refused because there were too many.
     pub refused: AtomicU64,
+    /// Requests that were slow; the next one's identifier.
+    pub slow: AtomicU64,
+    /// The configuration in use, without secrets, for `PROXY CONFIG`.
+    pub effective: String,
     /// Clients that wait in a blocking command.
     pub blocked: AtomicUsize,
     /// Tells this process from another, 40 hexadecimal digits.
@@ -93,6 +97,8 @@ impl Process {
             tallies: std::iter::repeat_with(Tally::default).take(workers).collect(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
+            effective: String::new(),
             blocked: AtomicUsize::new(0),
             run_id: run_id(),
             started: Instant::now(),

@@ -6,7 +6,7 @@
 
 use super::pinned::{Own, Transaction};
 use super::state::{Flow, Room, Session, ok, refuse, say, wrong_arity};
-use super::{blocking, local};
+use super::{asking, blocking, local};
 use crate::backend::{EXEC, Outgoing};
 use crate::command::{Flags, Pin, Spec};
 use crate::merge::{Gather, Splice};
@@ -247,10 +247,9 @@ fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<
 /// Whether the proxy's answer to such a command is one reply and leaves the form of the others alone.
 fn is_own(spec: &Spec) -> bool {
     let client_wide = ["reply", "tracking", "caching", "pause", "unblock"];
-    match spec.parent {
-        None => !matches!(spec.name, "hello" | "monitor"),
-        parent => parent != Some("client") || !client_wide.contains(&spec.name),
-    }
+    let is_client_wide = spec.parent == Some("client") && client_wide.contains(&spec.name);
+    let is_apart = spec.parent.is_none() && matches!(spec.name, "hello" | "monitor");
+    !is_apart && !is_client_wide && !asking::asks(spec)
 }
 
 fn not_here(spec: &Spec) -> String {

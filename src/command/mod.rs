@@ -6,6 +6,7 @@
 pub mod keys;
 mod lookup;
 pub mod table;
+pub mod told;
 
 use crate::resp::request::Request;
 

@@ -14,6 +14,7 @@ mod blocking;
 mod changes;
 mod clients;
 mod commands;
+mod desk;
 mod harness;
 mod inline;
 mod order;

@@ -8,6 +8,7 @@
 mod auth;
 mod client;
 mod commands;
+mod desk;
 mod history;
 mod hostile;
 mod leaving;

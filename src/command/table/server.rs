@@ -29,6 +29,7 @@ pub(super) const ROWS: &[Spec] = rows! {
     "memory"         -2 NONE []                                                 Local => MEMORY;
     "module"         -2 NONE []                                                 Local => MODULE;
     "monitor"         1 NONE [ADMIN NOSCRIPT LOADING STALE]                     Local;
+    "proxy"          -2 NONE []                                                 Local => PROXY;
     "psync"          -3 NONE [ADMIN NOSCRIPT NO_ASYNC_LOADING NO_MULTI]         Refuse(Admin);
     "replconf"       -1 NONE [ADMIN NOSCRIPT LOADING STALE ALLOW_BUSY]          Refuse(Admin);
     "replicaof"       3 NONE [ADMIN NOSCRIPT STALE NO_ASYNC_LOADING]            Refuse(Admin);
@@ -98,10 +99,23 @@ const MEMORY: &[Spec] = rows! {
 
 const MODULE: &[Spec] = rows! {
     "help"    2 NONE [LOADING STALE]                   Refuse(Admin);
-    "list"    2 NONE [ADMIN NOSCRIPT]                  Refuse(Admin);
+    "list"    2 NONE [ADMIN NOSCRIPT]                  AnyNode;
     "load"   -3 NONE [ADMIN NOSCRIPT NO_ASYNC_LOADING] Refuse(Admin);
     "loadex" -3 NONE [ADMIN NOSCRIPT NO_ASYNC_LOADING] Refuse(Admin);
     "unload"  3 NONE [ADMIN NOSCRIPT NO_ASYNC_LOADING] Refuse(Admin);
+};
+
+/// The proxy's own; no server has them.
+const PROXY: &[Spec] = rows! {
+    "bigkeys"  -2 NONE [ADMIN LOADING STALE] Local;
+    "config"    2 NONE [ADMIN LOADING STALE] Local;
+    "explain"  -3 NONE [LOADING STALE]       Local;
+    "help"      2 NONE [LOADING STALE]       Local;
+    "hotkeys"  -2 NONE [ADMIN LOADING STALE] Local;
+    "info"      2 NONE [LOADING STALE]       Local;
+    "keyslot"   3 NONE [LOADING STALE]       Local;
+    "nodes"     2 NONE [ADMIN LOADING STALE] Local;
+    "topology"  2 NONE [LOADING STALE]       Local;
 };
 
 const SLOWLOG: &[Spec] = rows! {
