@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use crate::merge::Gather;
+use crate::merge::errand::{Errand, Outcome};
 
 /// A client's place in the worker's tables.
 pub type ClientId = u32;
@@ -212,6 +213,8 @@ pub struct Replies {
     /// Empty buffers, so that a silent client owns none.
     spares: Vec<Vec<u8>>,
     spare_stashes: Vec<Stash>,
+    /// Errands that want another step.
+    again: Vec<(Ticket, Box<dyn Errand>)>,
     merged: Vec<u8>,
 }
 
@@ -312,14 +315,39 @@ impl Replies {
         }
         let Some(gather) = self.gathers.get_mut(id as usize) else { return };
         if gather.add(number, reply) {
-            let gather = self.gathers.remove(id as usize);
+            let mut gather = self.gathers.remove(id as usize);
             let mut merged = std::mem::take(&mut self.merged);
-            gather.finish(&mut merged);
             self.open += 1;
+            match gather.take_errand() {
+                None => gather.finish(&mut merged),
+                Some(mut errand) => {
+                    if errand.finish(&mut merged) == Outcome::Again && self.is_served(&ticket) {
+                        self.merged = merged;
+                        self.again.push((Ticket { part: WHOLE, charge: 0, ..ticket }, errand));
+                        return;
+                    }
+                }
+            }
             self.deliver(Ticket { part: WHOLE, charge: 0, ..ticket }, &merged);
             merged.clear();
             self.merged = if merged.capacity() > SPARE_MAX { Vec::new() } else { merged };
         }
+    }
+
+    /// Whether the client of `ticket` is still there.
+    fn is_served(&self, ticket: &Ticket) -> bool {
+        self.queues.get(ticket.client as usize).is_some_and(|queue| queue.generation == ticket.generation)
+    }
+
+    /// An errand that wants another step, with the ticket that it answers.
+    pub fn take_again(&mut self) -> Option<(Ticket, Box<dyn Errand>)> {
+        self.again.pop()
+    }
+
+    /// Whether [`take_again`](Self::take_again) would give one.
+    #[must_use]
+    pub const fn has_again(&self) -> bool {
+        !self.again.is_empty()
     }
 
     /// Hands a ticket in with an error reply; `text` begins with the error's code.

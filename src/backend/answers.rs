@@ -1,6 +1,6 @@
 //! What follows from each reply of a node: most go to their client, some are orders to the proxy.
 
-use super::pipeline::{Expect, Pending, Pipeline, Taken};
+use super::pipeline::{Expect, Pending, Pipeline, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
 use super::retry::Retries;
 use super::{Backend, PipelineId};
@@ -90,6 +90,7 @@ impl Backend {
         let request = Taken { pending, frame, may_have_run: false };
         let answer = Answer { pipe, proto, from, reply };
         match verdict {
+            _ if request.pending.traits == Traits::Bound => self.bound(&answer, &verdict, request, replies),
             Verdict::Pass => {
                 self.retries.overtaken_by(&request.pending, &request.frame, replies);
                 replies.deliver(request.pending.ticket, reply);
@@ -107,6 +108,19 @@ impl Backend {
             }
         }
         Ok(())
+    }
+
+    /// The request was for this node alone: whatever it says is the answer.
+    fn bound(&mut self, answer: &Answer<'_>, verdict: &Verdict, request: Taken, replies: &mut Replies) {
+        if let Verdict::Moved(target) = verdict {
+            self.hint(Hint::Moved);
+            if let Some(&node) = self.by_addr.get(&target.addr(&answer.from))
+                && self.view.unchanged_since(target.slot, request.pending.epoch)
+            {
+                self.view.set(target.slot, node);
+            }
+        }
+        replies.deliver(request.pending.ticket, answer.reply);
     }
 
     fn moved(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {

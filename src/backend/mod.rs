@@ -6,9 +6,11 @@
 //!
 //! - `send`, `flush`, `read`: the way of a request, called by the worker's turn (this file)
 //! - [`answers`]: what follows from an error reply
+//! - [`bound`]: requests that only one node may answer
 //! - [`repair`]: lost connections, deadlines, new maps
 
 mod answers;
+mod bound;
 mod options;
 mod pipeline;
 mod redirect;
@@ -109,6 +111,8 @@ pub struct Backend {
     view: View,
     /// Each primary with a slot that it owns, for requests without a key.
     primaries: Vec<u16>,
+    /// Each primary, those without slots too.
+    leaders: Vec<NodeId>,
     next_primary: usize,
     pipelines: Slab<Pipeline>,
     generation: u32,
@@ -141,6 +145,7 @@ impl Backend {
             by_addr: HashMap::new(),
             view: View::new(),
             primaries: Vec::new(),
+            leaders: Vec::new(),
             next_primary: seed as usize,
             pipelines: Slab::new(),
             generation: 0,

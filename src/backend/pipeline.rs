@@ -68,6 +68,8 @@ pub(super) enum Traits {
     ReadAsking,
     /// It may change something, and the next reply is that of the ASKING in front of it.
     WriteAsking,
+    /// It only reads, and only this node may answer it: see `bound`.
+    Bound,
 }
 
 impl Traits {
@@ -77,7 +79,7 @@ impl Traits {
     }
 
     pub(super) const fn is_read(self) -> bool {
-        matches!(self, Self::Read | Self::ReadAsking)
+        matches!(self, Self::Read | Self::ReadAsking | Self::Bound)
     }
 
     const fn is_asking(self) -> bool {

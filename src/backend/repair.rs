@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use super::pipeline::{Pending, State, Taken};
+use super::pipeline::{Pending, State, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
 use super::view::{NOBODY, NodeId};
 use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId};
@@ -74,6 +74,10 @@ impl Backend {
     }
 
     fn after_loss(&mut self, lost: NodeId, proto: Proto, request: Taken, addr: &Addr, replies: &mut Replies) {
+        if request.pending.traits == Traits::Bound {
+            let text = format!("PROXYUNKNOWN the connection to {addr} was lost");
+            return replies.fail(request.pending.ticket, &text);
+        }
         if !request.may_have_run {
             return self.send_anew(lost, proto, request);
         }
@@ -238,6 +242,8 @@ impl Backend {
             let owner = map.slots.get(usize::from(slot)).and_then(|&index| ids.get(usize::from(index)));
             self.view.set(slot, owner.copied().unwrap_or(NOBODY));
         }
+        self.leaders =
+            (map.nodes.iter().zip(&ids)).filter(|(node, _)| node.role == Role::Primary).map(|(_, &id)| id).collect();
         self.primaries = (0u16..)
             .zip(&map.nodes)
             .filter(|(_, node)| node.role == Role::Primary)
@@ -271,7 +277,11 @@ impl Backend {
             let view = &self.view;
             let strays = if stays { Vec::new() } else { pipeline.take_unsent(|p| view.owner(p.slot) != node) };
             for request in strays {
-                self.send_again(proto, request);
+                if request.pending.traits == Traits::Bound {
+                    replies.fail(request.pending.ticket, "PROXYUNSENT not executed: the slot has a new owner");
+                } else {
+                    self.send_again(proto, request);
+                }
             }
             if self.nodes.get(usize::from(node)).is_some_and(|node| !node.listed) {
                 self.retire(pipe, replies);

@@ -4,7 +4,7 @@
 
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{Select, about, info, setup};
+use super::{Select, about, errands, info, setup};
 use crate::cluster::slot::slot;
 use crate::command::Spec;
 use crate::replies::ClientId;
@@ -35,6 +35,7 @@ pub(super) fn answer(
         ("", "role") => role(client, room),
         ("", "info") => info::answer(session, client, request, room),
         ("", "command") | ("command", _) => about::commands(session, client, spec, request, room),
+        ("", "scan") => scan(session, client, request, room),
         ("", "lolwut") => {
             let text = format!("slotway {}\n", env!("CARGO_PKG_VERSION"));
             let proto = session.proto;
@@ -81,6 +82,13 @@ fn ping(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
         (1, _) => say(client, room, |out| out.extend_from_slice(b"+PONG\r\n")),
         (2, Some(text)) => say(client, room, |out| encode::bulk(out, text)),
         _ => refuse(client, "ERR wrong number of arguments for 'ping' command", room),
+    }
+}
+
+fn scan(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    match crate::scan::begin(request, session.proto) {
+        Ok(page) => errands::begin(session, client, Box::new(page), request.frame().len(), room),
+        Err(text) => refuse(client, text, room),
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod about;
 mod auth;
+pub mod errands;
 mod info;
 mod local;
 pub mod process;

@@ -20,7 +20,7 @@ impl Session {
         if self.closing {
             return;
         }
-        if !self.inbox.is_empty() {
+        if !self.inbox.is_empty() || self.wait.is_some() {
             self.inbox.extend_from_slice(fresh);
             return self.resume(client, args, room);
         }
@@ -81,6 +81,11 @@ impl Session {
                         Flow::Sent => allowance.spend(used),
                         // What the proxy answers itself may be long, and may change what the client may do.
                         Flow::Taken => allowance = Allowance::default(),
+                        Flow::Held => {
+                            self.wait = Some(Wait::Quiet);
+                            taken += used;
+                            break;
+                        }
                         flow => {
                             self.stop(flow);
                             break;
@@ -138,7 +143,7 @@ impl Session {
             Ok(Route::Local) => local::answer(self, client, spec, request, room),
             Err(refused) => refuse(client, &refused.to_string(), room),
         };
-        if matches!(flow, Flow::Sent | Flow::Taken | Flow::Close) {
+        if matches!(flow, Flow::Sent | Flow::Taken | Flow::Held | Flow::Close) {
             self.last_command = Some(spec);
             room.commands += 1;
         }

@@ -71,6 +71,8 @@ pub(super) enum Flow {
     Quiet,
     /// Not taken: to be read again when this slot's node has room.
     Node(u16),
+    /// Taken, and nothing more until every reply is out of the nodes.
+    Held,
     /// Taken, and the last one.
     Close,
 }

@@ -17,6 +17,7 @@ mod harness;
 mod inline;
 mod order;
 mod points;
+mod scan;
 mod servers;
 mod shapes;
 mod split;

@@ -19,4 +19,5 @@ mod order;
 mod proxy;
 mod redirects;
 mod relay;
+mod scan;
 mod world;

@@ -30,7 +30,7 @@ pub(super) const ROWS: &[Spec] = rows! {
     "rename"       3 TWO     [WRITE]                     ByKey;
     "renamenx"     3 TWO     [WRITE FAST]                ByKey;
     "restore"     -4 KEY     [WRITE DENYOOM]             ByKey;
-    "scan"        -2 NONE    [READONLY]                  Refuse(NotBuilt);
+    "scan"        -2 NONE    [READONLY]                  Local;
     "sort"        -2 SORT    [WRITE DENYOOM MOVABLEKEYS] ByKey;
     "sort_ro"     -2 KEY     [READONLY MOVABLEKEYS]      ByKey;
     "touch"       -2 KEYS    [READONLY FAST]             Split(Sum);

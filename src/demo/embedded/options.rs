@@ -23,6 +23,8 @@ pub struct Options {
     pub endpoint: Endpoint,
     /// Whether every slot must be served for any to be (`cluster-require-full-coverage`).
     pub full_coverage: bool,
+    /// Whether each slot has a table of its own, whose number is in the cursor of `SCAN`, as in servers since 7.4.
+    pub slot_tables: bool,
 }
 
 impl Default for Options {
@@ -38,6 +40,7 @@ impl Default for Options {
             auth: None,
             endpoint: Endpoint::Ip,
             full_coverage: true,
+            slot_tables: false,
         }
     }
 }
