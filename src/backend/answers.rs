@@ -98,7 +98,7 @@ impl Backend {
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
             Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
             Verdict::Later => {
-                self.note_moving(request.pending.slot);
+                self.view.note_moving(request.pending.slot, self.now);
                 self.later(Hint::Unowned, &answer, request, replies);
             }
             Verdict::Stale => self.later(Hint::Stale, &answer, request, replies),
@@ -145,7 +145,7 @@ impl Backend {
 
     fn asked(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.asked += 1;
-        self.note_moving(request.pending.slot);
+        self.view.note_moving(request.pending.slot, self.now);
         let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
         self.divert(pipe, &request.frame, request.pending, true);

@@ -45,8 +45,6 @@ pub type PipelineId = u32;
 
 /// How often one connection is read in one turn before the others get theirs.
 const READS_A_TURN: usize = 4;
-/// How long a slot is taken to be on the move after a node said so, in milliseconds.
-const MOVING_MS: Millis = 200;
 /// Nothing waits for a time.
 const NEVER: Millis = Millis::MAX;
 
@@ -119,8 +117,6 @@ pub struct Backend {
     /// Pipelines to write.
     dirty: Vec<PipelineId>,
     retries: Retries,
-    /// Slots that nodes said are on the move, and until when that is believed.
-    moving: Vec<(u16, Millis)>,
     dialed: Rc<RefCell<Vec<Dialed>>>,
     now: Millis,
     /// When something has to be looked at again.
@@ -151,7 +147,6 @@ impl Backend {
             generation: 0,
             dirty: Vec::new(),
             retries: Retries::default(),
-            moving: Vec::new(),
             dialed: Rc::default(),
             now: 0,
             wake_at: NEVER,
@@ -166,9 +161,7 @@ impl Backend {
     #[inline]
     pub fn set_now(&mut self, now: Millis) {
         self.now = now;
-        if !self.moving.is_empty() {
-            self.moving.retain(|&(_, until)| until > now);
-        }
+        self.view.pass(now);
     }
 
     /// When [`tick`](Self::tick) wants to be called, if at all.
@@ -194,15 +187,7 @@ impl Backend {
     #[inline]
     #[must_use]
     pub fn may_follow(&self, slot: u16, epoch: u32) -> bool {
-        let is_settled = self.moving.is_empty() || !self.moving.iter().any(|&(moving, _)| moving == slot);
-        is_settled && (epoch == self.view.epoch() || self.view.unchanged_since(slot, epoch))
-    }
-
-    /// A node said that `slot` is on the move: for a while each client sends to it only when it is quiet, so that
-    /// a request that has to be sent again finds none of its client's own in front of it.
-    fn note_moving(&mut self, slot: u16) {
-        self.moving.retain(|&(moving, _)| moving != slot);
-        self.moving.push((slot, self.now + MOVING_MS));
+        self.view.may_follow(slot, epoch)
     }
 
     /// The pipeline to the owner of `slot`, or `None` while it has no room for another request.

@@ -154,12 +154,19 @@ impl Session {
     #[inline]
     fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
         if !room.backend.may_follow(slot, self.epoch) {
-            if room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
-                return Err(Flow::Quiet);
-            }
-            self.epoch = room.backend.epoch();
+            self.catch_up(client, room)?;
         }
         room.backend.lane(slot, self.proto).ok_or(Flow::Node(slot))
+    }
+
+    /// Takes up the present view of the slots, which only a client without requests under way may.
+    #[cold]
+    fn catch_up(&mut self, client: ClientId, room: &Room) -> Result<(), Flow> {
+        if room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
+            return Err(Flow::Quiet);
+        }
+        self.epoch = room.backend.epoch();
+        Ok(())
     }
 
     #[inline]
@@ -194,8 +201,8 @@ impl Session {
         {
             let step = route::step(spec);
             let first = parts.iter().filter_map(|part| part.arguments().next()).min().unwrap_or(1);
-            let mut order = Vec::new();
-            let mut starts = Vec::new();
+            let mut order = Vec::with_capacity(parts.keys());
+            let mut starts = Vec::with_capacity(parts.keys());
             for part in parts.iter() {
                 starts.push(order.len() as u32);
                 order.extend(part.arguments().map(|at| ((at - first) / step) as u32));
