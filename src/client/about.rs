@@ -1,4 +1,4 @@
-//! What clients may ask about commands and about themselves: COMMAND, CLIENT INFO, names for CONFIG GET.
+//! What clients may ask about commands and about themselves: COMMAND, CLIENT INFO.
 
 use super::state::{Flow, Room, Session, refuse, say};
 use crate::command::keys;
@@ -6,21 +6,6 @@ use crate::command::{self, Spec};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
 use crate::resp::{Proto, encode};
-
-/// The parameters that any client may read from a node: no secret, no path.
-pub(super) const SAFE_PARAMETERS: &[&str] = &[
-    "appendfsync",
-    "appendonly",
-    "databases",
-    "maxmemory",
-    "maxmemory-policy",
-    "notify-keyspace-events",
-    "proto-max-bulk-len",
-    "replica-read-only",
-    "save",
-    "slave-read-only",
-    "timeout",
-];
 
 impl Session {
     /// The line that CLIENT INFO gives, with the fields of Redis 7.0 that mean something here.

@@ -4,12 +4,13 @@
 
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{Select, about, errands, info, setup};
+use super::{Select, about, draws, errands, info, setup};
 use crate::cluster::slot::slot;
 use crate::command::Spec;
 use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::Request;
+use crate::route::Refused;
 
 /// Answers `request`, one of `spec`.
 pub(super) fn answer(
@@ -35,6 +36,9 @@ pub(super) fn answer(
         ("", "role") => role(client, room),
         ("", "info") => info::answer(session, client, request, room),
         ("", "command") | ("command", _) => about::commands(session, client, spec, request, room),
+        ("", "debug") => debug(session, client, spec, request, room),
+        ("", "randomkey") => draws::random_key(session, client, request, room),
+        ("config", "get") => draws::config_get(session, client, request, room),
         ("", "scan") => scan(session, client, request, room),
         ("", "lolwut") => {
             let text = format!("slotway {}\n", env!("CARGO_PKG_VERSION"));
@@ -60,28 +64,21 @@ pub(super) fn answer(
     }
 }
 
-/// Answers a request that could go to any node but must not: `CONFIG GET` of what clients should not see.
-pub(super) fn instead_of_a_node(
-    session: &Session,
-    client: ClientId,
-    spec: &Spec,
-    request: &Request<'_>,
-    room: &mut Room,
-) -> Option<Flow> {
-    let is_config_get = spec.parent == Some("config") && spec.name == "get";
-    let is_safe = |name: &[u8]| about::SAFE_PARAMETERS.iter().any(|safe| safe.as_bytes().eq_ignore_ascii_case(name));
-    if !is_config_get || request.args().skip(2).all(is_safe) {
-        return None;
-    }
-    let proto = session.proto;
-    Some(say(client, room, |out| encode::map(out, 0, proto)))
-}
-
 fn ping(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
     match (request.argc(), request.arg(1)) {
         (1, _) => say(client, room, |out| out.extend_from_slice(b"+PONG\r\n")),
         (2, Some(text)) => say(client, room, |out| encode::bulk(out, text)),
         _ => refuse(client, "ERR wrong number of arguments for 'ping' command", room),
+    }
+}
+
+/// `DEBUG OBJECT key` describes a key; everything else of DEBUG acts on one server.
+fn debug(session: &mut Session, client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Flow {
+    match (request.arg(1), request.arg(2), request.argc()) {
+        (Some(word), Some(key), 3) if word.eq_ignore_ascii_case(b"OBJECT") => {
+            session.forward(client, spec, request, slot(key), room)
+        }
+        _ => refuse(client, &Refused::Admin(spec).to_string(), room),
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod about;
 mod auth;
+mod draws;
 pub mod errands;
 mod info;
 mod local;

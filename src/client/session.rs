@@ -170,7 +170,14 @@ impl Session {
     }
 
     #[inline]
-    fn forward(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, slot: u16, room: &mut Room) -> Flow {
+    pub(super) fn forward(
+        &mut self,
+        client: ClientId,
+        spec: &Spec,
+        request: &Request<'_>,
+        slot: u16,
+        room: &mut Room,
+    ) -> Flow {
         let lane = match self.lane(client, slot, room) {
             Ok(lane) => lane,
             Err(flow) => return flow,
@@ -185,9 +192,6 @@ impl Session {
 
     #[cold]
     fn any(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, room: &mut Room) -> Flow {
-        if let Some(flow) = local::instead_of_a_node(self, client, spec, request, room) {
-            return flow;
-        }
         let slot = room.backend.any_slot();
         self.forward(client, spec, request, slot, room)
     }

@@ -22,3 +22,4 @@ mod servers;
 mod shapes;
 mod split;
 mod tools;
+mod whole;

@@ -23,7 +23,9 @@ fn walk(clients: &mut [Client], options: &[&str], mut each_page: impl FnMut(usiz
     for turn in 0.. {
         let next = turn % clients.len();
         let (then, keys) = page(&mut clients[next], &cursor, options);
-        keys.into_iter().for_each(|key| *found.entry(key).or_default() += 1);
+        for key in keys {
+            *found.entry(key).or_default() += 1;
+        }
         each_page(turn);
         assert!(turn < 2_000_000, "the walk does not end");
         cursor = then;
@@ -38,7 +40,9 @@ fn walk(clients: &mut [Client], options: &[&str], mut each_page: impl FnMut(usiz
 fn fill(client: &mut Client, keys: &[String]) {
     for some in keys.chunks(1000) {
         client.send(&some.iter().flat_map(|key| frame(&["SET", key, "x"])).collect::<Vec<u8>>());
-        some.iter().for_each(|_| drop(client.read().ok()));
+        for _ in some {
+            client.read().ok();
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::command::{
     Flags,
     Merge::{Concat, Sum},
     Plan::{AnyNode, ByKey, Local, Primaries, Refuse, Split},
-    Refusal::{Admin, NotBuilt},
+    Refusal::Admin,
     Spec,
 };
 
@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Spec] = rows! {
     "pexpireat"   -3 KEY     [WRITE FAST]                ByKey;
     "pexpiretime"  2 KEY     [READONLY FAST]             ByKey;
     "pttl"         2 KEY     [READONLY FAST]             ByKey;
-    "randomkey"    1 NONE    [READONLY]                  Refuse(NotBuilt);
+    "randomkey"    1 NONE    [READONLY]                  Local;
     "rename"       3 TWO     [WRITE]                     ByKey;
     "renamenx"     3 TWO     [WRITE FAST]                ByKey;
     "restore"     -4 KEY     [WRITE DENYOOM]             ByKey;
