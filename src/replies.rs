@@ -261,6 +261,12 @@ impl Replies {
         Some(Ticket { client, generation: queue.generation, sequence, part: WHOLE, charge: charge as u32 })
     }
 
+    /// A ticket for a request that no client made: nobody gets the reply.
+    pub const fn orphan(&mut self) -> Ticket {
+        self.open += 1;
+        Ticket { client: ClientId::MAX, generation: 0, sequence: 0, part: WHOLE, charge: 0 }
+    }
+
     /// Turns a ticket into one for each part of a merge, in order.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed in: nobody may use it again")]
     pub fn split(&mut self, whole: Ticket, gather: Gather, parts: u32) -> impl Iterator<Item = Ticket> {

@@ -91,9 +91,11 @@ impl Backend {
         let answer = Answer { pipe, proto, from, reply };
         match verdict {
             _ if request.pending.traits == Traits::Bound => self.bound(&answer, &verdict, request, replies),
-            Verdict::Pass => {
-                self.retries.overtaken_by(&request.pending, &request.frame, replies);
-                replies.deliver(request.pending.ticket, reply);
+            Verdict::Pass => self.pass(request, reply, replies),
+            Verdict::Missing => {
+                if let Some(request) = self.cure(pipe, proto, request, reply, replies) {
+                    self.pass(request, reply, replies);
+                }
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
             Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
@@ -108,6 +110,12 @@ impl Backend {
             }
         }
         Ok(())
+    }
+
+    /// The error is the client's.
+    fn pass(&mut self, request: Taken, reply: &[u8], replies: &mut Replies) {
+        self.retries.overtaken_by(&request.pending, &request.frame, replies);
+        replies.deliver(request.pending.ticket, reply);
     }
 
     /// The request was for this node alone: whatever it says is the answer.

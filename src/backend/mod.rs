@@ -16,6 +16,7 @@ mod pipeline;
 mod redirect;
 mod repair;
 mod retry;
+mod scripts;
 mod view;
 
 use std::cell::RefCell;
@@ -36,6 +37,7 @@ use crate::resp::Proto;
 pub use options::{Counts, Options};
 use pipeline::{Expect, Pending, Pipeline, State, Traits};
 use retry::Retries;
+pub use scripts::Scripts;
 use view::{NOBODY, NodeId, View};
 
 /// Milliseconds since the worker began; read once a turn.
@@ -96,6 +98,8 @@ pub struct Surroundings {
     pub token: Token,
     /// Pushed on the ready list when a dialling task has ended.
     pub dialed: Token,
+    /// What clients have loaded.
+    pub scripts: Arc<Scripts>,
     /// To discovery; when it is full a hint is dropped: the next one will do.
     pub hints: mpsc::Sender<Hint>,
 }
@@ -118,6 +122,8 @@ pub struct Backend {
     dirty: Vec<PipelineId>,
     retries: Retries,
     dialed: Rc<RefCell<Vec<Dialed>>>,
+    /// Scripts on their way to nodes that miss them.
+    sent_scripts: Vec<scripts::Sent>,
     now: Millis,
     /// When something has to be looked at again.
     wake_at: Millis,
@@ -148,6 +154,7 @@ impl Backend {
             dirty: Vec::new(),
             retries: Retries::default(),
             dialed: Rc::default(),
+            sent_scripts: Vec::new(),
             now: 0,
             wake_at: NEVER,
             refused: false,

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::Options;
+use crate::backend::Scripts;
 use crate::cluster::topology::Topology;
 
 /// A number that one thread writes and others read.
@@ -60,6 +61,8 @@ pub struct Process {
     pub port: u16,
     /// The map of the cluster.
     pub map: Arc<ArcSwap<Topology>>,
+    /// What clients have loaded.
+    pub scripts: Arc<Scripts>,
     /// One for each worker.
     pub tallies: Box<[Tally]>,
     /// Clients ever accepted; the next one's identifier is one more.
@@ -82,6 +85,7 @@ impl Process {
             max_clients,
             port,
             map,
+            scripts: Arc::default(),
             tallies: std::iter::repeat_with(Tally::default).take(workers).collect(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),

@@ -184,7 +184,11 @@ impl Session {
         };
         let frame = request.frame();
         if let Some(ticket) = room.replies.reserve(client, frame.len()) {
-            let read = spec.flags.has(Flags::READONLY);
+            let flags = spec.flags;
+            if flags.has(Flags::SKIP_MONITOR) {
+                remember_script(spec, request, room);
+            }
+            let read = flags.has(Flags::READONLY);
             room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, lane, ticket);
         }
         Flow::Sent
@@ -247,6 +251,7 @@ impl Session {
             return flow;
         }
         let frame = request.frame();
+        room.process.scripts.saw(request);
         if let Some(whole) = room.replies.reserve(client, frame.len()) {
             let read = spec.flags.has(Flags::READONLY);
             let gather = Gather::new(merge, self.proto, slots.len() as u32);
@@ -283,6 +288,14 @@ impl Session {
             let _ = write!(text, "'{}' ", cut(arg));
         }
         refuse(client, &text, room)
+    }
+}
+
+/// Keeps the text of an EVAL, for nodes that are later asked for it by its digest.
+#[cold]
+fn remember_script(spec: &Spec, request: &Request<'_>, room: &Room) {
+    if matches!(spec.name, "eval" | "eval_ro") {
+        room.process.scripts.saw_script(request.arg(1).unwrap_or_default());
     }
 }
 

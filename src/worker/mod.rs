@@ -144,6 +144,7 @@ impl Worker {
             ready: Arc::clone(&ready),
             token: PIPELINES,
             dialed: DIALED,
+            scripts: Arc::clone(&parts.process.scripts),
             hints: parts.hints,
         };
         let backend = Backend::new(parts.backend, around, parts.index as u32);

@@ -15,6 +15,7 @@ mod clients;
 mod commands;
 mod harness;
 mod inline;
+mod missing;
 mod order;
 mod points;
 mod scan;
