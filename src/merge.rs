@@ -4,10 +4,12 @@
 //! come, and writes the whole when the last is there. It knows replies and nothing of connections or clients.
 
 pub mod errand;
+mod splice;
 
 use crate::command::Merge;
 use crate::resp::{Proto, encode, reply};
 use errand::Errand;
+pub use splice::Splice;
 
 /// How many bytes are reserved at most for replies that have not come, by the length of the first.
 const GUESS_MAX: usize = 64 << 10;
@@ -35,6 +37,8 @@ pub struct Gather {
     count: usize,
     /// Takes the replies in the place of all this.
     errand: Option<Box<dyn Errand>>,
+    /// `OneOk`: what belongs into the array that the node answers.
+    splice: Splice,
 }
 
 impl Gather {
@@ -53,6 +57,7 @@ impl Gather {
             starts: Vec::new(),
             count: 0,
             errand: None,
+            splice: Splice::default(),
         }
     }
 
@@ -78,6 +83,12 @@ impl Gather {
         gather.order = order;
         gather.starts = starts;
         gather
+    }
+
+    /// For the one reply of EXEC, into whose array `splice` puts more.
+    #[must_use]
+    pub fn spliced(proto: Proto, splice: Splice) -> Self {
+        Self { splice, ..Self::new(Merge::OneOk, proto, 1) }
     }
 
     /// Takes the whole reply of part `part`. True when it was the last.
@@ -199,6 +210,11 @@ impl Gather {
                 }
             }
             Merge::Sum | Merge::Min => encode::integer(out, self.number.unwrap_or(0)),
+            Merge::OneOk if !self.splice.is_empty() => match reply::elements(&self.bytes, self.proto) {
+                Some(theirs) => self.splice.write(theirs, out),
+                // An error, or the null of a transaction that was not run.
+                None => out.extend_from_slice(&self.bytes),
+            },
             Merge::AllOk | Merge::And | Merge::OneOk => out.extend_from_slice(&self.bytes),
         }
     }

@@ -1,6 +1,7 @@
 //! What follows from each reply of a node: most go to their client, some are orders to the proxy.
 
-use super::pipeline::{Expect, Pending, Pipeline, Taken, Traits};
+use super::pipeline::Pipeline;
+use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
 use super::retry::Retries;
 use super::{Backend, PipelineId};
@@ -75,26 +76,44 @@ impl Backend {
         if reply.first() == Some(&b'>') {
             return Err(Broken::Unasked);
         }
-        if pipeline.skip_asking() {
+        if pipeline.skip_prelude(reply) {
             // Refused ASKING: the request behind it gets an error of its own.
             return Ok(());
         }
         let (proto, node) = (pipeline.proto, pipeline.node);
-        let verdict = redirect::read(reply);
         let frame: Box<[u8]> = pipeline.head_frame().into();
         let pending = match pipeline.pop() {
             Some(Expect::Deliver(pending)) => pending,
             other => return Err(unusable(other.as_ref())),
         };
+        let unit = pending.traits.is_unit().then(|| pipeline.told());
         let Some(from) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
         let request = Taken { pending, frame, may_have_run: false };
-        let answer = Answer { pipe, proto, from, reply };
+        let mut answer = Answer { pipe, proto, from, reply };
+        let worded;
+        let verdict = match unit {
+            None => redirect::read(reply),
+            Some(told) if told.ran() => {
+                let text =
+                    "PROXYUNKNOWN the node did not take up the transaction: commands of it may have been executed";
+                replies.fail(request.pending.ticket, text);
+                return Ok(());
+            }
+            Some(told) => {
+                let (verdict, text) = told.verdict(reply);
+                worded = text;
+                if verdict != Verdict::Pass {
+                    answer.reply = &worded;
+                }
+                verdict
+            }
+        };
         match verdict {
-            _ if request.pending.traits == Traits::Bound => self.bound(&answer, &verdict, request, replies),
-            Verdict::Pass => self.pass(request, reply, replies),
+            _ if request.pending.traits == Traits::Here => self.here(&answer, &verdict, request, replies),
+            Verdict::Pass => self.pass(request, answer.reply, replies),
             Verdict::Missing => {
                 if let Some(request) = self.cure(pipe, proto, request, reply, replies) {
-                    self.pass(request, reply, replies);
+                    self.pass(request, answer.reply, replies);
                 }
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
@@ -119,7 +138,7 @@ impl Backend {
     }
 
     /// The request was for this node alone: whatever it says is the answer.
-    fn bound(&mut self, answer: &Answer<'_>, verdict: &Verdict, request: Taken, replies: &mut Replies) {
+    fn here(&mut self, answer: &Answer<'_>, verdict: &Verdict, request: Taken, replies: &mut Replies) {
         if let Verdict::Moved(target) = verdict {
             self.hint(Hint::Moved);
             if let Some(&node) = self.by_addr.get(&target.addr(&answer.from))
@@ -234,7 +253,7 @@ fn deliver(
             return Ok(Some(*at + len));
         }
         *at += len;
-        if !pipeline.skip_asking() {
+        if !pipeline.skip_prelude(reply) {
             match pipeline.pop() {
                 Some(Expect::Deliver(pending)) => {
                     if !retries.is_empty() {

@@ -5,7 +5,8 @@
 
 use std::fmt::Display;
 
-use super::pipeline::{Pending, State, Taken, Traits};
+use super::pipeline::State;
+use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
 use super::view::{NOBODY, NodeId};
 use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId};
@@ -74,7 +75,7 @@ impl Backend {
     }
 
     fn after_loss(&mut self, lost: NodeId, proto: Proto, request: Taken, addr: &Addr, replies: &mut Replies) {
-        if request.pending.traits == Traits::Bound {
+        if request.pending.traits == Traits::Here {
             let text = format!("PROXYUNKNOWN the connection to {addr} was lost");
             return replies.fail(request.pending.ticket, &text);
         }
@@ -277,7 +278,7 @@ impl Backend {
             let view = &self.view;
             let strays = if stays { Vec::new() } else { pipeline.take_unsent(|p| view.owner(p.slot) != node) };
             for request in strays {
-                if request.pending.traits == Traits::Bound {
+                if request.pending.traits == Traits::Here {
                     replies.fail(request.pending.ticket, "PROXYUNSENT not executed: the slot has a new owner");
                 } else {
                     self.send_again(proto, request);

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sha1::{Digest as _, Sha1};
 
-use super::pipeline::{Pending, Taken, Traits};
+use super::record::{Pending, Taken, Traits};
 use super::retry::Mark;
 use super::{Backend, PipelineId};
 use crate::replies::Replies;
@@ -189,7 +189,7 @@ impl Backend {
             born: self.now as u32,
             slot: like.slot,
             hops: 0,
-            traits: Traits::Bound,
+            traits: Traits::Here,
         };
         self.push(pipe, frame, pending);
     }

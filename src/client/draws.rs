@@ -4,6 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use super::errands;
 use super::state::{Flow, Room, Session, say};
+use crate::command::Spec;
 use crate::merge::errand::{Answers, Around, Asks, Errand, Outcome, To};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
@@ -125,6 +126,12 @@ const SAFE: &[&str] = &[
     "zset-max-ziplist-entries",
     "zset-max-ziplist-value",
 ];
+
+/// Whether a request is a `CONFIG GET` of parameters that a node may be asked for as it is, within a transaction.
+pub(super) fn is_for_a_node(spec: &Spec, request: &Request<'_>) -> bool {
+    let is_safe = |name: &[u8]| SAFE.iter().any(|safe| safe.as_bytes().eq_ignore_ascii_case(name));
+    spec.parent == Some("config") && spec.name == "get" && request.args().skip(2).all(is_safe)
+}
 
 /// `CONFIG GET pattern …`: what one node says of the parameters that clients may see; those that are the proxy's own
 /// business with its own values.

@@ -27,7 +27,7 @@ pub(super) fn begin(
     if let Some(ticket) = room.replies.reserve(client, charge) {
         step(ticket, errand, room);
     }
-    Flow::Held
+    Flow::Bound
 }
 
 /// Takes the next step of each errand that wants one.
@@ -56,6 +56,6 @@ fn step(ticket: Ticket, mut errand: Box<dyn Errand>, room: &mut Room) {
             To::Owner(slot) => (slot, None),
             To::Node(node) => (0, Some(node)),
         };
-        room.backend.send_bound(Outgoing { frame, slot, read: true, proto }, node, ticket, &mut room.replies);
+        room.backend.send_here(Outgoing { frame, slot, read: true, proto }, node, ticket, &mut room.replies);
     }
 }

@@ -14,14 +14,17 @@
 
 mod about;
 mod auth;
+mod blocking;
 mod draws;
 pub mod errands;
 mod info;
 mod local;
+mod pinned;
 pub mod process;
 mod session;
 mod setup;
 mod state;
+mod transaction;
 
 pub use process::Process;
 pub use state::{Room, Session};

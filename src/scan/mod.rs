@@ -30,7 +30,7 @@
 //! is missed, however large the table; a page goes on until the rounded cursor has moved. From Redis 7.4 and Valkey
 //! 8 on each slot has a table of its own, and the cursor's low 14 bits are the slot: such a walk stays in its slot.
 //!
-//! What is left to others: sending (`client::errands`), and binding to a node (`backend::bound`).
+//! What is left to others: sending (`client::errands`), and binding to a node (`backend::here`).
 
 mod cursor;
 mod filter;

@@ -23,4 +23,5 @@ mod servers;
 mod shapes;
 mod split;
 mod tools;
+mod transactions;
 mod whole;

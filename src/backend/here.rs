@@ -2,7 +2,7 @@
 //!
 //! A redirect is their reply, and so is the loss of their connection: nothing is followed, nothing is sent again.
 
-use super::pipeline::{Pending, Traits};
+use super::record::{Pending, Traits};
 use super::view::{NOBODY, NodeId};
 use super::{Backend, Outgoing};
 use crate::replies::{Replies, Ticket};
@@ -15,7 +15,7 @@ impl Backend {
     }
 
     /// Sends a read to `node`, or to the owner of its slot.
-    pub fn send_bound(&mut self, request: Outgoing<'_>, node: Option<NodeId>, ticket: Ticket, replies: &mut Replies) {
+    pub fn send_here(&mut self, request: Outgoing<'_>, node: Option<NodeId>, ticket: Ticket, replies: &mut Replies) {
         let node = node.unwrap_or_else(|| self.view.owner(request.slot));
         if node == NOBODY || !self.nodes.contains(usize::from(node)) {
             self.hint(crate::cluster::Hint::Unowned);
@@ -28,7 +28,7 @@ impl Backend {
             born: self.now as u32,
             slot: request.slot,
             hops: 0,
-            traits: Traits::Bound,
+            traits: Traits::Here,
         };
         self.wake_by(self.now + self.timeout());
         let pipe = self.pipe(node, request.proto);
