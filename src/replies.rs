@@ -10,20 +10,19 @@
 //!                    └─ early ─► stash ─ turn ─►
 //! ```
 
-use std::collections::VecDeque;
+mod stash;
 
 use slab::Slab;
 
 use crate::merge::Gather;
 use crate::merge::errand::{Errand, Outcome};
+use stash::Stash;
 
 /// A client's place in the worker's tables.
 pub type ClientId = u32;
 
 /// In [`Ticket::part`]: the reply is not a part of a merge.
 const WHOLE: u32 = u32::MAX;
-/// A stash below this size is not worth compacting.
-const STASH_MIN: usize = 16 << 10;
 /// An output buffer above this capacity is freed and not kept for the next client.
 const SPARE_MAX: usize = 64 << 10;
 /// How many empty output buffers are kept.
@@ -61,30 +60,17 @@ impl Ticket {
         (sequence.wrapping_sub(self.sequence) as i32) < 0
     }
 
+    /// Its place among the parts of merges, if it is for a part of a request.
+    #[must_use]
+    pub const fn part(&self) -> Option<u32> {
+        if self.part == WHOLE { None } else { Some(self.part) }
+    }
+
     /// Its place, counted from the beginning of the client.
     #[must_use]
     pub const fn sequence(&self) -> u32 {
         self.sequence
     }
-}
-
-/// Where the reply to one request stands.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    /// It has not come.
-    Open,
-    /// It came early and stands in the stash.
-    Early { start: u32, len: u32 },
-}
-
-/// Replies that wait for their turn.
-#[derive(Debug, Default)]
-struct Stash {
-    /// Places from the head of the queue on; shorter than the queue: what is behind its end is open.
-    places: VecDeque<Place>,
-    bytes: Vec<u8>,
-    /// How many of the bytes are still wanted.
-    live: usize,
 }
 
 /// One part of a merge that is under way.
@@ -143,61 +129,6 @@ impl Queue {
     }
 }
 
-impl Stash {
-    /// Keeps the reply that is `ahead` places behind the head.
-    #[inline]
-    fn keep(&mut self, ahead: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.bytes.len();
-        write(&mut self.bytes);
-        let len = self.bytes.len() - start;
-        self.live += len;
-        if self.places.len() <= ahead {
-            self.places.resize(ahead + 1, Place::Open);
-        }
-        if let Some(place) = self.places.get_mut(ahead) {
-            debug_assert!(matches!(place, Place::Open), "a place was answered twice");
-            *place = Place::Early { start: start as u32, len: len as u32 };
-        }
-    }
-
-    /// The head was answered: moves what came early behind it to `out`; gives how many replies that were.
-    fn release(&mut self, out: &mut Vec<u8>) -> u32 {
-        self.places.pop_front();
-        let mut released = 0;
-        while let Some(&Place::Early { start, len }) = self.places.front() {
-            let start = start as usize;
-            out.extend_from_slice(self.bytes.get(start..start + len as usize).unwrap_or_default());
-            self.live -= len as usize;
-            self.places.pop_front();
-            released += 1;
-        }
-        if self.live == 0 {
-            self.bytes.clear();
-        } else if self.bytes.len() > STASH_MIN && self.bytes.len() / 4 > self.live {
-            self.compact();
-        }
-        released
-    }
-
-    /// Drops what is no longer wanted, for clients that never pause.
-    fn compact(&mut self) {
-        let mut kept = Vec::with_capacity(self.live * 2);
-        for place in &mut self.places {
-            if let Place::Early { start, len } = place {
-                let from = *start as usize;
-                *start = kept.len() as u32;
-                kept.extend_from_slice(self.bytes.get(from..from + *len as usize).unwrap_or_default());
-            }
-        }
-        self.bytes = kept;
-    }
-
-    /// Whether it is worth keeping for another client.
-    fn is_small(&self) -> bool {
-        self.bytes.capacity() <= SPARE_MAX && self.places.capacity() * size_of::<Place>() <= SPARE_MAX
-    }
-}
-
 /// The queues of all clients of one worker, and the merges under way.
 #[derive(Debug, Default)]
 pub struct Replies {
@@ -235,6 +166,13 @@ impl Replies {
     #[must_use]
     pub fn queue(&self, client: ClientId) -> Option<&Queue> {
         self.queues.get(client as usize)
+    }
+
+    /// What [`Ticket::client_key`] gives for the requests of `client`.
+    #[must_use]
+    pub fn client_key(&self, client: ClientId) -> Option<u64> {
+        let queue = self.queues.get(client as usize)?;
+        Some(u64::from(queue.generation) << 32 | u64::from(client))
     }
 
     /// Whether its client has made requests since that of `ticket`.
@@ -381,6 +319,22 @@ impl Replies {
             queue.dirty = true;
             self.dirty.push(client);
         }
+    }
+
+    /// Appends to the output of `client` what answers no request: messages to a subscriber. The output holds whole
+    /// replies only, so it stands between two of them, in front of those that have not come or wait for their turn.
+    /// Gives how many bytes the client has not been sent.
+    pub fn push(&mut self, client: ClientId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let Some(queue) = self.queues.get_mut(client as usize) else { return 0 };
+        if queue.out.capacity() == 0 {
+            queue.out = self.spares.pop().unwrap_or_default();
+        }
+        write(&mut queue.out);
+        if !queue.dirty {
+            queue.dirty = true;
+            self.dirty.push(client);
+        }
+        queue.unwritten().len()
     }
 
     /// The clients to write to, swapped for the empty `list`.

@@ -167,7 +167,7 @@ fn clients(room: &Room) -> Fields {
         ("connected_clients", &room.process.clients()),
         ("cluster_connections", &0),
         ("maxclients", &room.process.max_clients),
-        ("blocked_clients", &0),
+        ("blocked_clients", &room.process.blocked.load(std::sync::atomic::Ordering::Relaxed)),
         ("tracking_clients", &0),
         ("clients_in_timeout_table", &0),
     ])
@@ -175,9 +175,13 @@ fn clients(room: &Room) -> Fields {
 
 fn stats(room: &Room) -> Fields {
     use std::sync::atomic::Ordering;
+    let [channels, patterns, shards] = room.pubsub.registry().heard();
     lines(&[
         ("total_connections_received", &room.process.accepted.load(Ordering::Relaxed)),
         ("rejected_connections", &room.process.refused.load(Ordering::Relaxed)),
+        ("pubsub_channels", &channels),
+        ("pubsub_patterns", &patterns),
+        ("pubsubshard_channels", &shards),
     ])
 }
 
@@ -213,6 +217,7 @@ fn proxy(room: &Room, map: &Topology) -> Fields {
         ("retries", &process.total(|tally| &tally.put_off)),
         ("node_connections_lost", &process.total(|tally| &tally.lost)),
         ("unasked_replies", &process.total(|tally| &tally.unasked)),
+        ("slow_subscribers", &process.total(|tally| &tally.slow)),
         ("timed_out", &process.total(|tally| &tally.timed_out)),
     ])
 }

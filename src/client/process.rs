@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::Options;
 use crate::backend::Scripts;
 use crate::cluster::topology::Topology;
+use crate::pubsub::Registry;
 
 /// A number that one thread writes and others read.
 #[derive(Debug, Default)]
@@ -47,6 +48,8 @@ pub struct Tally {
     pub unasked: Counter,
     /// Requests that were answered with a timeout.
     pub timed_out: Counter,
+    /// Subscribers that were closed because their messages piled up.
+    pub slow: Counter,
     /// Its clients, counted up where they are accepted and down where they end.
     pub clients: AtomicUsize,
 }
@@ -59,6 +62,8 @@ pub struct Process {
     pub max_clients: usize,
     /// The port that clients connect to, for `INFO`; 0 when there is none.
     pub port: u16,
+    /// What clients of all workers are subscribed to.
+    pub registry: Arc<Registry>,
     /// The map of the cluster.
     pub map: Arc<ArcSwap<Topology>>,
     /// What clients have loaded.
@@ -69,6 +74,8 @@ pub struct Process {
     pub accepted: AtomicU64,
     /// Clients refused because there were too many.
     pub refused: AtomicU64,
+    /// Clients that wait in a blocking command.
+    pub blocked: AtomicUsize,
     /// Tells this process from another, 40 hexadecimal digits.
     pub run_id: String,
     started: Instant,
@@ -84,11 +91,13 @@ impl Process {
             options,
             max_clients,
             port,
+            registry: Arc::default(),
             map,
             scripts: Arc::default(),
             tallies: std::iter::repeat_with(Tally::default).take(workers).collect(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            blocked: AtomicUsize::new(0),
             run_id: run_id(),
             started: Instant::now(),
             spare: Tally::default(),

@@ -18,27 +18,6 @@ use crate::route::{self, Refused, Route};
 const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
 
 impl Session {
-    /// Looks at a request of a client that must authenticate first, or is in the middle of a transaction. `None`
-    /// leaves it to the common way.
-    #[cold]
-    pub(super) fn guard(
-        &mut self,
-        client: ClientId,
-        spec: &'static Spec,
-        request: &Request<'_>,
-        room: &mut Room,
-    ) -> Option<Flow> {
-        if !self.is_trusted(room) {
-            let may_ask = spec.flags.has(Flags::NO_AUTH);
-            return (!may_ask).then(|| refuse(client, "NOAUTH Authentication required.", room));
-        }
-        if self.transaction().is_some() {
-            return self.within(client, spec, request, room);
-        }
-        self.ordinary = true;
-        None
-    }
-
     /// The transaction that is open.
     pub(super) fn transaction(&mut self) -> Option<&mut Transaction> {
         self.pinned.as_mut()?.transaction.as_mut()
@@ -86,7 +65,7 @@ impl Session {
     }
 
     /// A request inside a transaction. `None` for those that act at once.
-    fn within(
+    pub(super) fn within(
         &mut self,
         client: ClientId,
         spec: &'static Spec,
@@ -161,12 +140,9 @@ impl Session {
             self.unpin(client, room);
             return refuse(client, ABORTED, room);
         }
-        if watching.is_some() {
-            if is_busy {
-                // What the client sent before must have had its effect on what it watches.
-                return Flow::Quiet;
-            }
-            return blocking::exec(self, client, room);
+        if let Some(slot) = watching {
+            // What the client sent before must have had its effect on what it watches.
+            return if is_busy { Flow::Quiet } else { blocking::exec(self, client, slot, room) };
         }
         let (sent, slot) = (transaction.sent(), transaction.slot);
         if sent == 0 {
@@ -251,24 +227,29 @@ enum Place {
 fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<Place, String> {
     match route::route(spec, request, &mut room.parts).map_err(|refused| refused.to_string())? {
         Route::Slot(slot) => Ok(Place::Slot(slot)),
-        Route::Any => Ok(Place::Node),
         Route::Split(_) => Err(Refused::CrossSlot.to_string()),
         Route::Pin(Pin::Blocking) => match route::one_slot(spec, request).map_err(|refused| refused.to_string())? {
             Some(slot) => Ok(Place::Slot(slot)),
             None => Ok(Place::Node),
         },
-        Route::Pin(Pin::Transaction) => Ok(Place::Node),
         Route::Local if draws::is_for_a_node(spec, request) => Ok(Place::Node),
+        Route::Publish(slot) if !spec.keys.is_empty() => Ok(Place::Slot(slot)),
+        // The cluster's bus carries a message from whichever node to all subscribers.
+        Route::Any | Route::Publish(_) | Route::Pin(Pin::Transaction) => Ok(Place::Node),
         Route::Local if is_own(spec) => Ok(Place::Own),
-        Route::Local | Route::Everywhere(_) | Route::Pin(Pin::Subscribe) => Err(not_here(spec)),
+        Route::Local | Route::Everywhere(_) | Route::Subscribe | Route::Pin(Pin::Subscribe) => Err(not_here(spec)),
     }
 }
 
 /// Whether the proxy's answer to such a command is one reply and leaves the form of the others alone.
 fn is_own(spec: &Spec) -> bool {
     let client_wide = ["reply", "tracking", "caching", "pause", "unblock"];
-    !matches!((spec.parent, spec.name), (None, "hello" | "monitor" | "scan" | "randomkey" | "info" | "debug"))
-        && !(spec.parent == Some("client") && client_wide.contains(&spec.name))
+    let elsewhere = match spec.parent {
+        None => &["hello", "monitor", "scan", "randomkey", "info", "debug"][..],
+        Some("client") => &client_wide,
+        Some(_) => &[],
+    };
+    !elsewhere.contains(&spec.name)
 }
 
 fn not_here(spec: &Spec) -> String {

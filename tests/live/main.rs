@@ -10,6 +10,7 @@
 
 mod auth;
 mod belongs;
+mod blocking;
 mod changes;
 mod clients;
 mod commands;
@@ -18,6 +19,7 @@ mod inline;
 mod missing;
 mod order;
 mod points;
+mod pubsub;
 mod scan;
 mod servers;
 mod shapes;
