@@ -95,6 +95,10 @@ impl Backend {
         replies: &mut Replies,
     ) {
         let traits = request.pending.traits;
+        if traits == Traits::Here {
+            let text = format!("PROXYUNKNOWN the connection to {addr} was lost");
+            return replies.fail(request.pending.ticket, &text);
+        }
         if traits == Traits::Exec && !request.may_have_run {
             return replies.deliver(request.pending.ticket, not_run(proto));
         }
@@ -306,6 +310,8 @@ impl Backend {
             let owner = map.slots.get(usize::from(slot)).and_then(|&index| ids.get(usize::from(index)));
             self.view.set(slot, owner.copied().unwrap_or(NOBODY));
         }
+        self.leaders =
+            (map.nodes.iter().zip(&ids)).filter(|(node, _)| node.role == Role::Primary).map(|(_, &id)| id).collect();
         self.primaries = (0u16..)
             .zip(&map.nodes)
             .filter(|(_, node)| node.role == Role::Primary)
@@ -341,7 +347,11 @@ impl Backend {
             let strays = if stays { Vec::new() } else { pipeline.take_unsent(|p| view.owner(p.slot) != node) };
             let generation = pipeline.generation;
             for request in strays {
-                self.send_again(proto, request);
+                if request.pending.traits == Traits::Here {
+                    replies.fail(request.pending.ticket, "PROXYUNSENT not executed: the slot has a new owner");
+                } else {
+                    self.send_again(proto, request);
+                }
             }
             let is_same = self.pipelines.get(pipe as usize).is_some_and(|pipeline| pipeline.generation == generation);
             if is_same && self.nodes.get(usize::from(node)).is_some_and(|node| !node.listed) {

@@ -10,21 +10,6 @@ use crate::replies::ClientId;
 use crate::resp::request::Request;
 use crate::resp::{Proto, encode};
 
-/// The parameters that any client may read from a node: no secret, no path.
-pub(super) const SAFE_PARAMETERS: &[&str] = &[
-    "appendfsync",
-    "appendonly",
-    "databases",
-    "maxmemory",
-    "maxmemory-policy",
-    "notify-keyspace-events",
-    "proto-max-bulk-len",
-    "replica-read-only",
-    "save",
-    "slave-read-only",
-    "timeout",
-];
-
 /// `COMMAND …`, from the table.
 pub(super) fn commands(
     session: &Session,

@@ -22,4 +22,5 @@ mod pubsub;
 mod redirects;
 mod relay;
 mod resubscribed;
+mod scan;
 mod world;

@@ -55,6 +55,10 @@ pub(super) struct Call<'a> {
     pub(super) proto: Proto,
     /// For the commands that choose.
     pub(super) random: &'a mut Random,
+    /// The seed of the node's own hash table.
+    pub(super) table: u64,
+    /// Whether each slot has a table of its own.
+    pub(super) slot_tables: bool,
 }
 
 impl<'a> Call<'a> {
@@ -99,6 +103,8 @@ pub(super) enum Keys {
     Pairs,
     /// The first two arguments.
     Two,
+    /// Only the second argument.
+    Second,
 }
 
 impl Keys {
@@ -108,6 +114,7 @@ impl Keys {
         match self {
             Self::None => Vec::new(),
             Self::First => rest.take(1).collect(),
+            Self::Second => rest.skip(1).take(1).collect(),
             Self::Two => rest.take(2).collect(),
             Self::All => rest.collect(),
             Self::Pairs => rest.step_by(2).collect(),
