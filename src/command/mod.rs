@@ -206,8 +206,6 @@ pub enum Pin {
 pub enum Refusal {
     /// It would act on one server, and the client cannot know which.
     Admin,
-    /// It needs a part of the proxy that does not exist yet.
-    NotBuilt,
 }
 
 /// A set of properties of a command.
