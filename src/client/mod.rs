@@ -14,14 +14,18 @@
 
 mod about;
 mod auth;
+mod blocking;
+mod guard;
 mod info;
 mod local;
+mod pinned;
 pub mod process;
 mod publish;
 mod session;
 mod setup;
 mod state;
 mod subscriber;
+mod transaction;
 
 pub use process::Process;
 pub use state::{Room, Session};

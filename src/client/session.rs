@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse, wrong_arity};
-use super::{local, publish, subscriber};
+use super::{blocking, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
-use crate::command::{self, Flags, Merge, Spec};
+use crate::command::{self, Flags, Merge, Pin, Spec};
 use crate::merge::Gather;
 use crate::replies::ClientId;
 use crate::resp::encode;
@@ -35,6 +35,7 @@ impl Session {
         if self.must_wait(client, room) {
             return;
         }
+        self.unblocked(room);
         self.wait = None;
         let inbox = std::mem::take(&mut self.inbox);
         self.taken += self.walk(client, inbox.get(self.taken..).unwrap_or_default(), args, room);
@@ -53,7 +54,7 @@ impl Session {
         let Some(queue) = room.replies.queue(client) else { return true };
         match self.wait {
             None => false,
-            Some(Wait::Quiet) => queue.in_flight() > 0,
+            Some(Wait::Quiet | Wait::Blocked) => queue.in_flight() > 0,
             // Half-way down, so that a session does not wake for every reply.
             Some(Wait::Output) => {
                 queue.held() > room.options.max_output_bytes / 2 || queue.in_flight() > room.options.max_in_flight / 2
@@ -81,13 +82,9 @@ impl Session {
                         Flow::Sent => allowance.spend(used),
                         // What the proxy answers itself may be long, and may change what the client may do.
                         Flow::Taken => allowance = Allowance::default(),
-                        Flow::Awaited => {
-                            self.wait = Some(Wait::Quiet);
-                            taken += used;
-                            break;
-                        }
                         flow => {
                             self.stop(flow);
+                            taken += if flow.is_taken() { used } else { 0 };
                             break;
                         }
                     }
@@ -108,7 +105,8 @@ impl Session {
     /// Notes why the next request cannot be taken now.
     fn stop(&mut self, flow: Flow) {
         match flow {
-            Flow::Quiet => self.wait = Some(Wait::Quiet),
+            Flow::Quiet | Flow::Bound => self.wait = Some(Wait::Quiet),
+            Flow::Blocked => self.wait = Some(Wait::Blocked),
             Flow::Node(slot) => self.wait = Some(Wait::Node(slot)),
             _ => self.close(),
         }
@@ -129,10 +127,10 @@ impl Session {
         let Some(spec) = command::lookup(request.name()).and_then(|spec| spec.resolve(request)) else {
             return self.unknown(client, request, room);
         };
-        if self.guarded
+        if !self.ordinary
             && let Some(flow) = self.guard(client, spec, request, room)
         {
-            return flow;
+            return self.note(spec, flow, room);
         }
         if !spec.arity_ok(request.argc()) {
             return wrong_arity(client, spec, room);
@@ -145,18 +143,33 @@ impl Session {
             Ok(Route::Subscribe) => subscriber::take(self, client, spec, request, room),
             Ok(Route::Publish(slot)) => publish::publish(self, client, spec, request, slot, room),
             Ok(Route::Local) => local::answer(self, client, spec, request, room),
+            Ok(Route::Pin(pin)) => self.pin(client, spec, request, pin, room),
             Err(refused) => refuse(client, &refused.to_string(), room),
         };
-        if matches!(flow, Flow::Sent | Flow::Taken | Flow::Awaited | Flow::Close) {
+        self.note(spec, flow, room)
+    }
+
+    /// Remembers and counts a request that was taken.
+    #[inline]
+    fn note(&mut self, spec: &'static Spec, flow: Flow, room: &mut Room) -> Flow {
+        if flow.is_taken() {
             self.last_command = Some(spec);
             room.commands += 1;
         }
         flow
     }
 
+    #[cold]
+    fn pin(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, pin: Pin, room: &mut Room) -> Flow {
+        match pin {
+            Pin::Transaction => self.begin(client, spec, request, room),
+            Pin::Blocking | Pin::Subscribe => blocking::block(self, client, spec, request, room),
+        }
+    }
+
     /// The lane for a request to `slot`, or why it may not leave now: see [`Backend::may_follow`].
     #[inline]
-    fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
+    pub(super) fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
         if !room.backend.may_follow(slot, self.epoch) {
             self.catch_up(client, room)?;
         }
@@ -281,6 +294,7 @@ impl Session {
     /// A command that no row knows, worded as Redis words it: clients look for "unknown".
     #[cold]
     fn unknown(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+        self.abort_transaction();
         let name = request.name();
         if [&b"post"[..], b"host:"].iter().any(|http| name.eq_ignore_ascii_case(http)) {
             tracing::warn!("client {} at {} speaks HTTP: closed", self.id, self.peer);

@@ -146,7 +146,8 @@ pub(super) fn reset(session: &mut Session, client: ClientId, room: &mut Room) ->
     room.pubsub.forget(client, &mut room.replies);
     session.proto = Proto::Resp2;
     session.user = None;
-    session.guarded = true;
+    session.ordinary = false;
+    session.unpin(client, room);
     session.introduction = Introduction::default();
     say(client, room, |out| encode::simple(out, "RESET"))
 }

@@ -10,51 +10,37 @@
 //! RESP3 all, and messages come between replies.
 
 use super::state::{Flow, Room, Session, refuse, say, wrong_arity};
-use crate::command::{Flags, Spec};
+use crate::command::Spec;
 use crate::pubsub::Kind;
 use crate::replies::ClientId;
+use crate::resp::encode;
 use crate::resp::request::Request;
-use crate::resp::{Proto, encode};
 
-impl Session {
-    /// Looks at a request before it is routed: of a client that has not authenticated, or that is a subscriber. Gives
-    /// what became of it, unless it may go its way.
-    #[cold]
-    pub(super) fn guard(
-        &mut self,
-        client: ClientId,
-        spec: &'static Spec,
-        request: &Request<'_>,
-        room: &mut Room,
-    ) -> Option<Flow> {
-        if !self.is_trusted(room) && !spec.flags.has(Flags::NO_AUTH) {
-            return Some(refuse(client, "NOAUTH Authentication required.", room));
-        }
-        if !room.pubsub.has(client) {
-            self.guarded = !self.is_trusted(room);
-            return None;
-        }
-        if self.proto == Proto::Resp3 {
-            return None;
-        }
-        if !spec.arity_ok(request.argc()) {
-            return Some(wrong_arity(client, spec, room));
-        }
-        match (spec.name, request.argc()) {
-            ("ping", 1 | 2) => Some(say(client, room, |out| {
-                encode::array(out, 2);
-                encode::bulk(out, b"pong");
-                encode::bulk(out, request.arg(1).unwrap_or_default());
-            })),
-            (name, _) if name.ends_with("subscribe") || matches!(name, "ping" | "quit" | "reset") => None,
-            _ => {
-                let text = format!(
-                    "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed \
-                     in this context",
-                    spec.full_name()
-                );
-                Some(refuse(client, &text, room))
-            }
+/// Looks at a request of a subscriber in RESP2, which may do little else. Gives what became of it, unless it may
+/// go its way.
+pub(super) fn restrict(
+    client: ClientId,
+    spec: &'static Spec,
+    request: &Request<'_>,
+    room: &mut Room,
+) -> Option<Flow> {
+    if !spec.arity_ok(request.argc()) {
+        return Some(wrong_arity(client, spec, room));
+    }
+    match (spec.name, request.argc()) {
+        ("ping", 1 | 2) => Some(say(client, room, |out| {
+            encode::array(out, 2);
+            encode::bulk(out, b"pong");
+            encode::bulk(out, request.arg(1).unwrap_or_default());
+        })),
+        (name, _) if name.ends_with("subscribe") || matches!(name, "ping" | "quit" | "reset") => None,
+        _ => {
+            let text = format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed \
+                 in this context",
+                spec.full_name()
+            );
+            Some(refuse(client, &text, room))
         }
     }
 }
@@ -81,9 +67,9 @@ pub(super) fn take(
         room.pubsub.unsubscribe(client, kind, session.proto, &names, &mut room.replies);
         return Flow::Taken;
     }
-    session.guarded = true;
+    session.ordinary = false;
     if room.pubsub.subscribe(client, kind, session.proto, &names, &mut room.replies) {
-        Flow::Awaited
+        Flow::Bound
     } else {
         Flow::Taken
     }

@@ -10,6 +10,7 @@
 
 mod auth;
 mod belongs;
+mod blocking;
 mod changes;
 mod clients;
 mod commands;
@@ -22,3 +23,4 @@ mod servers;
 mod shapes;
 mod split;
 mod tools;
+mod transactions;
