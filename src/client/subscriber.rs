@@ -18,12 +18,7 @@ use crate::resp::request::Request;
 
 /// Looks at a request of a subscriber in RESP2, which may do little else. Gives what became of it, unless it may
 /// go its way.
-pub(super) fn restrict(
-    client: ClientId,
-    spec: &'static Spec,
-    request: &Request<'_>,
-    room: &mut Room,
-) -> Option<Flow> {
+pub(super) fn restrict(client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Option<Flow> {
     if !spec.arity_ok(request.argc()) {
         return Some(wrong_arity(client, spec, room));
     }
