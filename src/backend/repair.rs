@@ -10,18 +10,13 @@ use super::pipeline::{Holder, State};
 use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
 use super::view::{NOBODY, NodeId};
-use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId, dedicated};
+use super::{Backend, Dialed, NEVER, Node, PipelineId, dedicated};
 use crate::cluster::Hint;
 use crate::cluster::slot::SLOTS;
 use crate::cluster::topology::{Role, Topology};
 use crate::net::{Addr, Link};
 use crate::replies::Replies;
 use crate::resp::Proto;
-
-/// The first wait before a connection that failed is tried again, in milliseconds; doubled each time.
-const BACKOFF_MS: Millis = 20;
-/// The longest wait between two tries, in milliseconds.
-const BACKOFF_MAX_MS: Millis = 1000;
 
 /// What a client is told that waited in vain for a connection of its own.
 pub(super) const NO_CONNECTION: &[u8] =
@@ -64,7 +59,7 @@ impl Backend {
             tracing::warn!("connection to {addr}: {why}");
         }
         // A connection that worked is opened again at once, and only then with growing waits.
-        let wait = if was_ready { 0 } else { backoff(pipeline.failures, &mut self.jitter) };
+        let wait = if was_ready { 0 } else { retry::backoff(pipeline.failures, &mut self.jitter) };
         pipeline.failures = pipeline.failures.saturating_add(1);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
@@ -83,7 +78,14 @@ impl Backend {
         }
     }
 
-    pub(super) fn after_loss(&mut self, lost: NodeId, proto: Proto, request: Taken, addr: &Addr, replies: &mut Replies) {
+    pub(super) fn after_loss(
+        &mut self,
+        lost: NodeId,
+        proto: Proto,
+        request: Taken,
+        addr: &Addr,
+        replies: &mut Replies,
+    ) {
         let traits = request.pending.traits;
         if traits == Traits::Exec && !request.may_have_run {
             return replies.deliver(request.pending.ticket, not_run(proto));
@@ -206,7 +208,9 @@ impl Backend {
                 self.counts.timed_out += 1;
                 let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
                 delayed.give_up(replies);
-                bound.into_iter().for_each(|key| self.close_loan(key));
+                if let Some(key) = bound {
+                    self.close_loan(key);
+                }
             } else {
                 self.send_again(delayed.proto, delayed.request);
             }
@@ -330,8 +334,7 @@ impl Backend {
             }
             self.hurry(pipe);
         }
-        let idle: Vec<usize> =
-            self.nodes.iter().filter(|(_, node)| node.is_unused()).map(|(id, _)| id).collect();
+        let idle: Vec<usize> = self.nodes.iter().filter(|(_, node)| node.is_unused()).map(|(id, _)| id).collect();
         for id in idle {
             let node = self.nodes.remove(id);
             self.by_addr.remove(&node.addr);
@@ -384,14 +387,4 @@ impl Backend {
             node.pipes[pipeline.proto as usize] = None;
         }
     }
-}
-
-/// How long to wait after `failures` failed tries: doubled each time, and shortened by up to a half at random so
-/// that workers and proxies do not come back all at once.
-pub(super) fn backoff(failures: u32, jitter: &mut u32) -> Millis {
-    *jitter ^= *jitter << 13;
-    *jitter ^= *jitter >> 17;
-    *jitter ^= *jitter << 5;
-    let full = (BACKOFF_MS << failures.min(6)).min(BACKOFF_MAX_MS);
-    full - Millis::from(*jitter) % (full / 2 + 1)
 }

@@ -253,11 +253,11 @@ fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<
         Route::Any if local::is_safe_for_a_node(spec, request) => Ok(Place::Node),
         Route::Any => Ok(Place::Own),
         Route::Split(_) => Err(Refused::CrossSlot.to_string()),
-        Route::Pin(Pin::Blocking) => match route::one_slot(spec, request).map_err(|refused| refused.to_string())? {
-            Some(slot) => Ok(Place::Slot(slot)),
-            None => Ok(Place::Node),
+        Route::Pin(Pin::Blocking) => match route::one_slot(spec, request) {
+            Ok(slot) => Ok(slot.map_or(Place::Node, Place::Slot)),
+            Err(refused) => Err(refused.to_string()),
         },
-        Route::Pin(Pin::Transaction) => Ok(Place::Node),
+        Route::Pin(Pin::Transaction | Pin::Replicas) => Ok(Place::Node),
         Route::Local if is_own(spec) => Ok(Place::Own),
         Route::Local | Route::Everywhere(_) | Route::Pin(Pin::Subscribe) => Err(not_here(spec)),
     }
@@ -266,8 +266,10 @@ fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<
 /// Whether the proxy's answer to such a command is one reply and leaves the form of the others alone.
 fn is_own(spec: &Spec) -> bool {
     let client_wide = ["reply", "tracking", "caching", "pause", "unblock"];
-    !matches!((spec.parent, spec.name), (None, "hello" | "monitor"))
-        && !(spec.parent == Some("client") && client_wide.contains(&spec.name))
+    match spec.parent {
+        None => !matches!(spec.name, "hello" | "monitor"),
+        Some(parent) => parent != "client" || !client_wide.contains(&spec.name),
+    }
 }
 
 fn not_here(spec: &Spec) -> String {

@@ -188,6 +188,8 @@ pub enum Pin {
     Transaction,
     /// It may wait for data.
     Blocking,
+    /// It waits for replicas to have what the client wrote.
+    Replicas,
     /// It turns the connection into a subscriber.
     Subscribe,
 }

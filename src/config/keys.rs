@@ -147,6 +147,7 @@ pub(super) static KEYS: &[Key] = &[
     key("limits.client_output", Kind::Size { at: |c| &mut c.client.max_output_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.client_in_flight", Kind::Count { at: |c| &mut c.client.max_in_flight, least: 1, most: 1 << 24 }),
     key("limits.node_queue", Kind::Size { at: |c| &mut c.backend.node_queue_bytes, least: 16 * KB, most: 64 * GB }),
+    key("limits.dedicated", Kind::Count { at: |c| &mut c.backend.dedicated, least: 1, most: 1_000_000 }),
     key("limits.reply", Kind::Size { at: |c| &mut c.backend.max_reply_bytes, least: 16 * KB, most: 64 * GB }),
     key("compat.select", Kind::Choice(SELECT)),
     key("log.level", Kind::Choice(LEVEL)),

@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod auth;
+mod blocking;
 mod client;
 mod commands;
 mod history;
@@ -19,4 +20,5 @@ mod order;
 mod proxy;
 mod redirects;
 mod relay;
+mod transactions;
 mod world;

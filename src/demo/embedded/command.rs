@@ -10,7 +10,7 @@ use super::db::Db;
 use super::node::Turn;
 use super::random::Random;
 use super::reply::Reply;
-use super::{cluster_replies, connection, data, server};
+use super::{cluster_replies, connection, data, multi, server};
 use crate::resp::Proto;
 
 /// An error that a command answers with, prefix included.
@@ -99,6 +99,8 @@ pub(super) enum Keys {
     Pairs,
     /// The first two arguments.
     Two,
+    /// Every argument but the last.
+    ButLast,
 }
 
 impl Keys {
@@ -109,6 +111,7 @@ impl Keys {
             Self::None => Vec::new(),
             Self::First => rest.take(1).collect(),
             Self::Two => rest.take(2).collect(),
+            Self::ButLast => rest.take(args.len().saturating_sub(2)).collect(),
             Self::All => rest.collect(),
             Self::Pairs => rest.step_by(2).collect(),
         }
@@ -148,6 +151,11 @@ pub(super) struct Command {
 }
 
 impl Command {
+    /// A row about the connection that names keys.
+    pub(super) const fn keyed(name: &'static str, arity: i32, keys: Keys, run: fn(&mut Turn<'_>) -> Answer) -> Self {
+        Self { name, arity, keys, effect: Effect::Other, run: Run::Node(run) }
+    }
+
     /// Whether a request of so many arguments is well formed.
     pub(super) fn admits(&self, count: usize) -> bool {
         let wanted = self.arity.unsigned_abs() as usize;
@@ -181,7 +189,7 @@ pub(super) struct Table(BTreeMap<&'static str, &'static Command>);
 impl Table {
     /// Gathers the rows.
     pub(super) fn new() -> Self {
-        let rows = [connection::COMMANDS, server::COMMANDS, cluster_replies::COMMANDS];
+        let rows = [connection::COMMANDS, server::COMMANDS, cluster_replies::COMMANDS, multi::COMMANDS];
         let rows = rows.into_iter().chain(data::COMMANDS).flatten();
         Self(rows.map(|command| (command.name, command)).collect())
     }

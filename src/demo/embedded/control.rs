@@ -1,7 +1,7 @@
 //! What an operator does to a cluster: moving slots, failing over.
 
 use super::slot::slot;
-use super::state::{Migration, State};
+use super::state::{Migration, Node, State};
 use super::{Cluster, NodeId};
 
 impl Cluster {
@@ -69,6 +69,7 @@ impl Cluster {
         if let Some(migration) = state.migrations.remove(&slot) {
             state.map_mut().assign(slot, Some(migration.to));
             state.map_mut().bump(migration.to);
+            state.nodes.iter().for_each(Node::wake_blocked);
         }
     }
 
@@ -111,6 +112,7 @@ impl Cluster {
         if gone {
             map.failed.insert(old);
         }
+        state.nodes.iter().for_each(Node::wake_blocked);
     }
 
     /// The others give the node up: it is marked as failed, and if it is a primary its slots are lost, until it
