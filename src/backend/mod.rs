@@ -223,6 +223,12 @@ impl Backend {
         std::mem::replace(&mut self.drained, false)
     }
 
+    /// The node that owns `slot`, as this worker knows it.
+    #[must_use]
+    pub fn owner(&self, slot: u16) -> Option<&Addr> {
+        self.nodes.get(usize::from(self.view.owner(slot))).map(|node| &node.addr)
+    }
+
     /// A slot of each primary, for requests to all of them.
     #[must_use]
     pub fn primaries(&self) -> &[u16] {

@@ -9,6 +9,7 @@ use super::pinned::Pinned;
 use super::{Options, Process};
 use crate::backend::{Backend, Millis};
 use crate::command::Spec;
+use crate::pubsub::Subscriptions;
 use crate::replies::{ClientId, Replies};
 use crate::resp::request::Decoder;
 use crate::resp::{Proto, encode};
@@ -18,6 +19,8 @@ use crate::route::Parts;
 pub struct Room {
     /// To the nodes.
     pub backend: Backend,
+    /// What clients hear of one another.
+    pub pubsub: Subscriptions,
     /// To the clients.
     pub replies: Replies,
     /// What the process shares.
@@ -35,10 +38,11 @@ pub struct Room {
 impl Room {
     /// The rooms of one worker.
     #[must_use]
-    pub fn new(backend: Backend, process: Arc<Process>) -> Self {
+    pub fn new(backend: Backend, pubsub: Subscriptions, process: Arc<Process>) -> Self {
         let options = Rc::new(process.options.clone());
         Self {
             backend,
+            pubsub,
             replies: Replies::default(),
             process,
             options,

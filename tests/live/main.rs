@@ -18,6 +18,7 @@ mod harness;
 mod inline;
 mod order;
 mod points;
+mod pubsub;
 mod servers;
 mod shapes;
 mod split;

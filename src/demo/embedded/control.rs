@@ -1,5 +1,6 @@
 //! What an operator does to a cluster: moving slots, failing over.
 
+use super::pubsub;
 use super::slot::slot;
 use super::state::{Migration, Node, State};
 use super::{Cluster, NodeId};
@@ -70,6 +71,7 @@ impl Cluster {
             state.map_mut().assign(slot, Some(migration.to));
             state.map_mut().bump(migration.to);
             state.nodes.iter().for_each(Node::wake_blocked);
+            pubsub::slot_left(&mut state, slot);
         }
     }
 

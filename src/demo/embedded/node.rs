@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::command::{Answer, Call, Effect, Fault, Run};
+use super::pubsub::{self, Subscriber};
 use super::reply::Reply;
 use super::state::State;
 use super::{multi, redirect};
@@ -39,6 +40,12 @@ impl Turn<'_> {
     /// The argument at `i`, empty if it is absent.
     pub(super) fn arg(&self, i: usize) -> &[u8] {
         self.args.get(i).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the connection is one that may do little else than subscribe.
+    pub(super) fn is_subscriber(&self) -> bool {
+        let subscriber = self.state.subscribers.get(&self.session.id);
+        self.session.proto == Proto::Resp2 && subscriber.is_some_and(Subscriber::is_subscribed)
     }
 
     /// Complains unless a subcommand has exactly `count` arguments, both names included.
@@ -78,7 +85,11 @@ pub(super) fn execute(state: &mut State, node: usize, session: &mut Session, arg
             Outcome { reply: Reply::Simple("QUEUED"), ran: false, closing: false }
         }
         Ok(run) => {
-            let reply = run_it(&mut turn, run).unwrap_or_else(|Fault(text)| Reply::Error(text.into_owned()));
+            let reply = run_it(&mut turn, run);
+            if reply.is_ok() && turn.state.options.keyspace_events {
+                tell_of_write(&mut turn);
+            }
+            let reply = reply.unwrap_or_else(|Fault(text)| Reply::Error(text.into_owned()));
             Outcome { reply, ran: true, closing: turn.closing }
         }
     };
@@ -98,9 +109,25 @@ fn admit(turn: &Turn<'_>) -> Result<Run, Fault> {
     if !proven && command.effect != Effect::Door {
         return Err(Fault("NOAUTH Authentication required.".into()));
     }
+    if turn.is_subscriber()
+        && !["ping", "quit", "reset"].contains(&command.name)
+        && !command.name.ends_with("subscribe")
+    {
+        return Err(Fault::new(format!("ERR Can't execute '{}' in this context", command.name)));
+    }
     redirect::check(turn, command.keys, command.effect)?;
     multi::check(turn)?;
     Ok(command.run)
+}
+
+/// Tells subscribers at this node that a write ran on its first key.
+fn tell_of_write(turn: &mut Turn<'_>) {
+    let commands = Rc::clone(&turn.state.commands);
+    if let Some(command) = commands.find(turn.arg(0)).filter(|command| command.effect == Effect::Write)
+        && let [_, key, ..] = turn.args
+    {
+        pubsub::notify(turn.state, turn.node, command.name.as_bytes(), key);
+    }
 }
 
 pub(super) fn run_it(turn: &mut Turn<'_>, run: Run) -> Answer {
