@@ -10,18 +10,13 @@ use super::pipeline::{Holder, State};
 use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
 use super::view::{NOBODY, NodeId};
-use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId, dedicated};
+use super::{Backend, Dialed, NEVER, Node, PipelineId, dedicated};
 use crate::cluster::Hint;
 use crate::cluster::slot::SLOTS;
 use crate::cluster::topology::{Role, Topology};
 use crate::net::{Addr, Link};
 use crate::replies::Replies;
 use crate::resp::Proto;
-
-/// The first wait before a connection that failed is tried again, in milliseconds; doubled each time.
-const BACKOFF_MS: Millis = 20;
-/// The longest wait between two tries, in milliseconds.
-const BACKOFF_MAX_MS: Millis = 1000;
 
 /// What a client is told that waited in vain for a connection of its own.
 pub(super) const NO_CONNECTION: &[u8] =
@@ -64,7 +59,7 @@ impl Backend {
             tracing::warn!("connection to {addr}: {why}");
         }
         // A connection that worked is opened again at once, and only then with growing waits.
-        let wait = if was_ready { 0 } else { backoff(pipeline.failures, &mut self.jitter) };
+        let wait = if was_ready { 0 } else { retry::backoff(pipeline.failures, &mut self.jitter) };
         pipeline.failures = pipeline.failures.saturating_add(1);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
@@ -412,14 +407,4 @@ impl Backend {
             node.pipes[pipeline.proto as usize] = None;
         }
     }
-}
-
-/// How long to wait after `failures` failed tries: doubled each time, and shortened by up to a half at random so
-/// that workers and proxies do not come back all at once.
-pub(super) fn backoff(failures: u32, jitter: &mut u32) -> Millis {
-    *jitter ^= *jitter << 13;
-    *jitter ^= *jitter >> 17;
-    *jitter ^= *jitter << 5;
-    let full = (BACKOFF_MS << failures.min(6)).min(BACKOFF_MAX_MS);
-    full - Millis::from(*jitter) % (full / 2 + 1)
 }

@@ -185,6 +185,7 @@ impl Session {
     fn pin(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, pin: Pin, room: &mut Room) -> Flow {
         match pin {
             Pin::Transaction => self.begin(client, spec, request, room),
+            Pin::Replicas => blocking::wait(self, client, request, room),
             Pin::Blocking | Pin::Subscribe => blocking::block(self, client, spec, request, room),
         }
     }

@@ -228,14 +228,14 @@ fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<
     match route::route(spec, request, &mut room.parts).map_err(|refused| refused.to_string())? {
         Route::Slot(slot) => Ok(Place::Slot(slot)),
         Route::Split(_) => Err(Refused::CrossSlot.to_string()),
-        Route::Pin(Pin::Blocking) => match route::one_slot(spec, request).map_err(|refused| refused.to_string())? {
-            Some(slot) => Ok(Place::Slot(slot)),
-            None => Ok(Place::Node),
+        Route::Pin(Pin::Blocking) => match route::one_slot(spec, request) {
+            Ok(slot) => Ok(slot.map_or(Place::Node, Place::Slot)),
+            Err(refused) => Err(refused.to_string()),
         },
         Route::Local if draws::is_for_a_node(spec, request) => Ok(Place::Node),
         Route::Publish(slot) if !spec.keys.is_empty() => Ok(Place::Slot(slot)),
         // The cluster's bus carries a message from whichever node to all subscribers.
-        Route::Any | Route::Publish(_) | Route::Pin(Pin::Transaction) => Ok(Place::Node),
+        Route::Any | Route::Publish(_) | Route::Pin(Pin::Transaction | Pin::Replicas) => Ok(Place::Node),
         Route::Local if is_own(spec) => Ok(Place::Own),
         Route::Local | Route::Everywhere(_) | Route::Subscribe | Route::Pin(Pin::Subscribe) => Err(not_here(spec)),
     }

@@ -197,6 +197,8 @@ pub enum Pin {
     Transaction,
     /// It may wait for data.
     Blocking,
+    /// It waits for replicas to have what the client wrote.
+    Replicas,
     /// It turns the connection into a subscriber.
     Subscribe,
 }

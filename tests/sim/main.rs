@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod auth;
+mod blocking;
 mod client;
 mod commands;
 mod desk;
@@ -23,4 +24,5 @@ mod redirects;
 mod relay;
 mod resubscribed;
 mod scan;
+mod transactions;
 mod world;

@@ -10,7 +10,7 @@ use super::db::Db;
 use super::node::Turn;
 use super::random::Random;
 use super::reply::Reply;
-use super::{cluster_replies, connection, data, pubsub, server};
+use super::{cluster_replies, connection, data, multi, pubsub, server};
 use crate::resp::Proto;
 
 /// An error that a command answers with, prefix included.
@@ -105,6 +105,8 @@ pub(super) enum Keys {
     Two,
     /// Only the second argument.
     Second,
+    /// Every argument but the last.
+    ButLast,
 }
 
 impl Keys {
@@ -116,6 +118,7 @@ impl Keys {
             Self::First => rest.take(1).collect(),
             Self::Second => rest.skip(1).take(1).collect(),
             Self::Two => rest.take(2).collect(),
+            Self::ButLast => rest.take(args.len().saturating_sub(2)).collect(),
             Self::All => rest.collect(),
             Self::Pairs => rest.step_by(2).collect(),
         }
@@ -155,6 +158,11 @@ pub(super) struct Command {
 }
 
 impl Command {
+    /// A row about the connection that names keys.
+    pub(super) const fn keyed(name: &'static str, arity: i32, keys: Keys, run: fn(&mut Turn<'_>) -> Answer) -> Self {
+        Self { name, arity, keys, effect: Effect::Other, run: Run::Node(run) }
+    }
+
     /// Whether a request of so many arguments is well formed.
     pub(super) fn admits(&self, count: usize) -> bool {
         let wanted = self.arity.unsigned_abs() as usize;
@@ -188,7 +196,8 @@ pub(super) struct Table(BTreeMap<&'static str, &'static Command>);
 impl Table {
     /// Gathers the rows.
     pub(super) fn new() -> Self {
-        let rows = [connection::COMMANDS, server::COMMANDS, pubsub::COMMANDS, cluster_replies::COMMANDS];
+        let rows =
+            [connection::COMMANDS, server::COMMANDS, pubsub::COMMANDS, cluster_replies::COMMANDS, multi::COMMANDS];
         let rows = rows.into_iter().chain(data::COMMANDS).flatten();
         Self(rows.map(|command| (command.name, command)).collect())
     }

@@ -37,6 +37,9 @@ pub(super) struct Db {
     entries: BTreeMap<Place, Entry>,
     by_slot: BTreeSet<(u16, Vec<u8>)>,
     due: BTreeSet<(u64, Vec<u8>)>,
+    /// How often each key was changed, and all of them together, for those who watch.
+    changes: BTreeMap<Vec<u8>, u64>,
+    clears: u64,
 }
 
 impl Db {
@@ -54,7 +57,17 @@ impl Db {
 
     /// Removes every key.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        let (changes, clears) = (std::mem::take(&mut self.changes), self.clears + 1);
+        *self = Self { changes, clears, ..Self::default() };
+    }
+
+    /// Another one whenever the key may have changed.
+    pub(super) fn version(&self, key: &[u8]) -> u64 {
+        self.clears + self.changes.get(key).copied().unwrap_or(0)
+    }
+
+    fn changed(&mut self, key: &[u8]) {
+        *self.changes.entry(key.to_vec()).or_default() += 1;
     }
 
     /// Whether the key exists.
@@ -78,6 +91,7 @@ impl Db {
         if !self.has(key) {
             self.put(key, T::default().wrap(), None);
         }
+        self.changed(key);
         let entry = self.entries.get_mut(&Place::of(key)).ok_or(WRONG_TYPE)?;
         T::of_mut(&mut entry.value).ok_or(WRONG_TYPE)
     }
@@ -94,6 +108,7 @@ impl Db {
             self.due.insert((when, key.to_vec()));
         }
         self.by_slot.insert((slot(key), key.to_vec()));
+        self.changed(key);
         self.entries.insert(Place::of(key), entry);
     }
 
@@ -101,6 +116,7 @@ impl Db {
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let entry = self.entries.remove(&Place::of(key))?;
         self.by_slot.remove(&(slot(key), key.to_vec()));
+        self.changed(key);
         if let Some(when) = entry.expires_ms {
             self.due.remove(&(when, key.to_vec()));
         }

@@ -13,7 +13,7 @@ pub(super) const COMMANDS: &[Command] = &[
     other("role", 1, role),
     other("command", -1, command),
     other("config", -2, config),
-    other("wait", 3, |_| Ok(Reply::Int(0))),
+    other("wait", 3, wait),
     other("eval", -3, scripting),
     other("evalsha", -3, scripting),
     other("fcall", -3, scripting),
@@ -28,6 +28,15 @@ pub(super) const fn version(options: &Options) -> &'static str {
 
 fn scripting(_: &mut Turn<'_>) -> Answer {
     Err(Fault("ERR scripts are not served by the embedded stand-in: start a real redis-server for them".into()))
+}
+
+/// Replicas lag behind by nothing here, so that nobody waits.
+fn wait(turn: &mut Turn<'_>) -> Answer {
+    int(turn.arg(1)).ok_or(NOT_INT)?;
+    int(turn.arg(2)).ok_or(NOT_INT)?;
+    let view = turn.state.view(turn.node);
+    let others = view.shards[view.shard_of(turn.node)].members.iter().filter(|&&node| node != turn.node);
+    Ok(Reply::count(others.filter(|&&node| turn.state.nodes[node].alive && !turn.state.nodes[node].paused).count()))
 }
 
 fn time(turn: &mut Turn<'_>) -> Answer {
