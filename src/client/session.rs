@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::state::{Flow, Room, Session, Wait, refuse, wrong_arity};
+use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse, wrong_arity};
 use super::{Split, blocking, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Pin, Spec};
@@ -11,9 +11,6 @@ use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::{Args, Limits, ProtocolError, Request, Step};
 use crate::route::{self, Refused, Route};
-
-/// What is said when nobody is there to be asked.
-pub(super) const NO_PRIMARY: &str = "CLUSTERDOWN no primary of the cluster is known yet";
 
 impl Session {
     /// Takes what the client sent.
