@@ -11,20 +11,19 @@
 //! ```
 
 mod aside;
-
-use std::collections::VecDeque;
+mod stash;
 
 use slab::Slab;
 
 use crate::merge::Gather;
+use crate::merge::errand::{Errand, Outcome};
+use stash::{Place, Stash};
 
 /// A client's place in the worker's tables.
 pub type ClientId = u32;
 
 /// In [`Ticket::part`]: the reply is not a part of a merge.
 const WHOLE: u32 = u32::MAX;
-/// A stash below this size is not worth compacting.
-const STASH_MIN: usize = 16 << 10;
 /// An output buffer above this capacity is freed and not kept for the next client.
 const SPARE_MAX: usize = 64 << 10;
 /// How many empty output buffers are kept.
@@ -73,27 +72,6 @@ impl Ticket {
     pub const fn sequence(&self) -> u32 {
         self.sequence
     }
-}
-
-/// Where the reply to one request stands.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    /// It has not come.
-    Open,
-    /// It came early and stands in the stash.
-    Early { start: u32, len: u32 },
-    /// It has not come, and its client does not want it.
-    Muted,
-}
-
-/// Replies that wait for their turn.
-#[derive(Debug, Default)]
-struct Stash {
-    /// Places from the head of the queue on; shorter than the queue: what is behind its end is open.
-    places: VecDeque<Place>,
-    bytes: Vec<u8>,
-    /// How many of the bytes are still wanted.
-    live: usize,
 }
 
 /// One part of a merge that is under way.
@@ -158,62 +136,6 @@ impl Queue {
     }
 }
 
-impl Stash {
-    /// Keeps the reply that is `ahead` places behind the head.
-    #[inline]
-    fn keep(&mut self, ahead: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.bytes.len();
-        if self.places.len() <= ahead {
-            self.places.resize(ahead + 1, Place::Open);
-        }
-        if let Some(place) = self.places.get_mut(ahead) {
-            debug_assert!(!matches!(place, Place::Early { .. }), "a place was answered twice");
-            if !matches!(place, Place::Muted) {
-                write(&mut self.bytes);
-            }
-            let len = self.bytes.len() - start;
-            self.live += len;
-            *place = Place::Early { start: start as u32, len: len as u32 };
-        }
-    }
-
-    /// The head was answered: moves what came early behind it to `out`; gives how many replies that were.
-    fn release(&mut self, out: &mut Vec<u8>) -> u32 {
-        let mut released = 0;
-        while let Some(&Place::Early { start, len }) = self.places.front() {
-            let start = start as usize;
-            out.extend_from_slice(self.bytes.get(start..start + len as usize).unwrap_or_default());
-            self.live -= len as usize;
-            self.places.pop_front();
-            released += 1;
-        }
-        if self.live == 0 {
-            self.bytes.clear();
-        } else if self.bytes.len() > STASH_MIN && self.bytes.len() / 4 > self.live {
-            self.compact();
-        }
-        released
-    }
-
-    /// Drops what is no longer wanted, for clients that never pause.
-    fn compact(&mut self) {
-        let mut kept = Vec::with_capacity(self.live * 2);
-        for place in &mut self.places {
-            if let Place::Early { start, len } = place {
-                let from = *start as usize;
-                *start = kept.len() as u32;
-                kept.extend_from_slice(self.bytes.get(from..from + *len as usize).unwrap_or_default());
-            }
-        }
-        self.bytes = kept;
-    }
-
-    /// Whether it is worth keeping for another client.
-    fn is_small(&self) -> bool {
-        self.bytes.capacity() <= SPARE_MAX && self.places.capacity() * size_of::<Place>() <= SPARE_MAX
-    }
-}
-
 /// The queues of all clients of one worker, and the merges under way.
 #[derive(Debug, Default)]
 pub struct Replies {
@@ -229,6 +151,8 @@ pub struct Replies {
     /// Empty buffers, so that a silent client owns none.
     spares: Vec<Vec<u8>>,
     spare_stashes: Vec<Stash>,
+    /// Errands that want another step.
+    again: Vec<(Ticket, Box<dyn Errand>)>,
     merged: Vec<u8>,
 }
 
@@ -280,6 +204,12 @@ impl Replies {
         queue.charged += charge;
         self.open += 1;
         Some(Ticket { client, generation: queue.generation, sequence, part: WHOLE, charge: charge as u32 })
+    }
+
+    /// A ticket for a request that no client made: nobody gets the reply.
+    pub const fn orphan(&mut self) -> Ticket {
+        self.open += 1;
+        Ticket { client: ClientId::MAX, generation: 0, sequence: 0, part: WHOLE, charge: 0 }
     }
 
     /// Turns a ticket into one for each part of a merge, in order.
@@ -335,14 +265,39 @@ impl Replies {
         }
         let Some(gather) = self.gathers.get_mut(id as usize) else { return };
         if gather.add(number, reply) {
-            let gather = self.gathers.remove(id as usize);
+            let mut gather = self.gathers.remove(id as usize);
             let mut merged = std::mem::take(&mut self.merged);
-            gather.finish(&mut merged);
             self.open += 1;
+            match gather.take_errand() {
+                None => gather.finish(&mut merged),
+                Some(mut errand) => {
+                    if errand.finish(&mut merged) == Outcome::Again && self.is_served(&ticket) {
+                        self.merged = merged;
+                        self.again.push((Ticket { part: WHOLE, charge: 0, ..ticket }, errand));
+                        return;
+                    }
+                }
+            }
             self.deliver(Ticket { part: WHOLE, charge: 0, ..ticket }, &merged);
             merged.clear();
             self.merged = if merged.capacity() > SPARE_MAX { Vec::new() } else { merged };
         }
+    }
+
+    /// Whether the client of `ticket` is still there.
+    fn is_served(&self, ticket: &Ticket) -> bool {
+        self.queues.get(ticket.client as usize).is_some_and(|queue| queue.generation == ticket.generation)
+    }
+
+    /// An errand that wants another step, with the ticket that it answers.
+    pub fn take_again(&mut self) -> Option<(Ticket, Box<dyn Errand>)> {
+        self.again.pop()
+    }
+
+    /// Whether [`take_again`](Self::take_again) would give one.
+    #[must_use]
+    pub const fn has_again(&self) -> bool {
+        !self.again.is_empty()
     }
 
     /// Hands a ticket in with an error reply; `text` begins with the error's code.

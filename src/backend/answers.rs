@@ -124,10 +124,12 @@ impl Backend {
         let request =
             if verdict != Verdict::Pass && request.pending.traits.blocks() { self.rearm(request) } else { request };
         match verdict {
-            Verdict::Pass => {
-                self.retries.overtaken_by(&request.pending, &request.frame, replies);
-                self.note_slow(&request.pending, &request.frame);
-                replies.deliver(request.pending.ticket, answer.reply);
+            _ if request.pending.traits == Traits::Here => self.here(&answer, &verdict, request, replies),
+            Verdict::Pass => self.pass(request, answer.reply, replies),
+            Verdict::Missing => {
+                if let Some(request) = self.cure(pipe, proto, request, reply, replies) {
+                    self.pass(request, answer.reply, replies);
+                }
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
             Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
@@ -142,6 +144,26 @@ impl Backend {
             }
         }
         Ok(())
+    }
+
+    /// The error is the client's.
+    fn pass(&mut self, request: Taken, reply: &[u8], replies: &mut Replies) {
+        self.retries.overtaken_by(&request.pending, &request.frame, replies);
+        self.note_slow(&request.pending, &request.frame);
+        replies.deliver(request.pending.ticket, reply);
+    }
+
+    /// The request was for this node alone: whatever it says is the answer.
+    fn here(&mut self, answer: &Answer<'_>, verdict: &Verdict, request: Taken, replies: &mut Replies) {
+        if let Verdict::Moved(target) = verdict {
+            self.hint(Hint::Moved);
+            if let Some(&node) = self.by_addr.get(&target.addr(&answer.from))
+                && self.view.unchanged_since(target.slot, request.pending.epoch)
+            {
+                self.view.set(target.slot, node);
+            }
+        }
+        replies.deliver(request.pending.ticket, answer.reply);
     }
 
     fn moved(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {

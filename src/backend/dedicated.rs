@@ -16,7 +16,7 @@ use std::fmt::Display;
 
 use super::pipeline::{Holder, LoanKey, Pipeline, State};
 use super::record::{Expect, Pending, Taken, Traits};
-use super::repair::backoff;
+use super::retry::backoff;
 use super::view::NodeId;
 use super::{Backend, Millis, NEVER, Outgoing, PipelineId, blocked};
 use crate::cluster::Hint;

@@ -6,11 +6,13 @@
 //!
 //! - `send`, `flush`, `read`: the way of a request, called by the worker's turn (this file)
 //! - [`answers`]: what follows from an error reply
+//! - [`here`]: requests that only one node may answer
 //! - [`repair`]: lost connections, deadlines, new maps
 
 mod answers;
 mod blocked;
 mod dedicated;
+mod here;
 mod options;
 mod pipeline;
 mod prelude;
@@ -19,6 +21,7 @@ mod redirect;
 mod repair;
 mod report;
 mod retry;
+mod scripts;
 mod slow;
 mod view;
 
@@ -44,6 +47,7 @@ pub use prelude::{EXEC, MULTI};
 use record::{Expect, Pending, Taken, Traits};
 pub use report::NodeReport;
 use retry::Retries;
+pub use scripts::Scripts;
 pub use slow::Slow;
 use slow::Watchful;
 use view::{NOBODY, NodeId, View};
@@ -120,6 +124,8 @@ pub struct Surroundings {
     pub dialed: Token,
     /// Pushed on the ready list when requests were slow.
     pub desk: Token,
+    /// What clients have loaded.
+    pub scripts: Arc<Scripts>,
     /// To discovery; when it is full a hint is dropped: the next one will do.
     pub hints: mpsc::Sender<Hint>,
 }
@@ -133,6 +139,8 @@ pub struct Backend {
     view: View,
     /// Each primary with a slot that it owns, for requests without a key.
     primaries: Vec<u16>,
+    /// Each primary, those without slots too.
+    leaders: Vec<NodeId>,
     next_primary: usize,
     pipelines: Slab<Pipeline>,
     generation: u32,
@@ -142,6 +150,8 @@ pub struct Backend {
     loans: BTreeMap<LoanKey, Loan>,
     retries: Retries,
     dialed: Rc<RefCell<Vec<Dialed>>>,
+    /// Scripts on their way to nodes that miss them.
+    sent_scripts: Vec<scripts::Sent>,
     now: Millis,
     /// When something has to be looked at again.
     wake_at: Millis,
@@ -167,6 +177,7 @@ impl Backend {
             by_addr: HashMap::new(),
             view: View::new(),
             primaries: Vec::new(),
+            leaders: Vec::new(),
             next_primary: seed as usize,
             pipelines: Slab::new(),
             generation: 0,
@@ -174,6 +185,7 @@ impl Backend {
             loans: BTreeMap::new(),
             retries: Retries::default(),
             dialed: Rc::default(),
+            sent_scripts: Vec::new(),
             now: 0,
             wake_at: NEVER,
             refused: false,

@@ -10,18 +10,13 @@ use super::pipeline::{Holder, State};
 use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
 use super::view::{NOBODY, NodeId};
-use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId, dedicated};
+use super::{Backend, Dialed, NEVER, Node, PipelineId, dedicated};
 use crate::cluster::Hint;
 use crate::cluster::slot::SLOTS;
 use crate::cluster::topology::{Role, Topology};
 use crate::net::{Addr, Link};
 use crate::replies::Replies;
 use crate::resp::Proto;
-
-/// The first wait before a connection that failed is tried again, in milliseconds; doubled each time.
-const BACKOFF_MS: Millis = 20;
-/// The longest wait between two tries, in milliseconds.
-const BACKOFF_MAX_MS: Millis = 1000;
 
 /// What a client is told that waited in vain for a connection of its own.
 pub(super) const NO_CONNECTION: &[u8] =
@@ -64,7 +59,7 @@ impl Backend {
             tracing::warn!("connection to {addr}: {why}");
         }
         // A connection that worked is opened again at once, and only then with growing waits.
-        let wait = if was_ready { 0 } else { backoff(pipeline.failures, &mut self.jitter) };
+        let wait = if was_ready { 0 } else { retry::backoff(pipeline.failures, &mut self.jitter) };
         pipeline.failures = pipeline.failures.saturating_add(1);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
@@ -95,6 +90,10 @@ impl Backend {
         replies: &mut Replies,
     ) {
         let traits = request.pending.traits;
+        if traits == Traits::Here {
+            let text = format!("PROXYUNKNOWN the connection to {addr} was lost");
+            return replies.fail(request.pending.ticket, &text);
+        }
         if traits == Traits::Exec && !request.may_have_run {
             return replies.deliver(request.pending.ticket, not_run(proto));
         }
@@ -306,6 +305,8 @@ impl Backend {
             let owner = map.slots.get(usize::from(slot)).and_then(|&index| ids.get(usize::from(index)));
             self.view.set(slot, owner.copied().unwrap_or(NOBODY));
         }
+        self.leaders =
+            (map.nodes.iter().zip(&ids)).filter(|(node, _)| node.role == Role::Primary).map(|(_, &id)| id).collect();
         self.primaries = (0u16..)
             .zip(&map.nodes)
             .filter(|(_, node)| node.role == Role::Primary)
@@ -341,7 +342,11 @@ impl Backend {
             let strays = if stays { Vec::new() } else { pipeline.take_unsent(|p| view.owner(p.slot) != node) };
             let generation = pipeline.generation;
             for request in strays {
-                self.send_again(proto, request);
+                if request.pending.traits == Traits::Here {
+                    replies.fail(request.pending.ticket, "PROXYUNSENT not executed: the slot has a new owner");
+                } else {
+                    self.send_again(proto, request);
+                }
             }
             let is_same = self.pipelines.get(pipe as usize).is_some_and(|pipeline| pipeline.generation == generation);
             if is_same && self.nodes.get(usize::from(node)).is_some_and(|node| !node.listed) {
@@ -402,14 +407,4 @@ impl Backend {
             node.pipes[pipeline.proto as usize] = None;
         }
     }
-}
-
-/// How long to wait after `failures` failed tries: doubled each time, and shortened by up to a half at random so
-/// that workers and proxies do not come back all at once.
-pub(super) fn backoff(failures: u32, jitter: &mut u32) -> Millis {
-    *jitter ^= *jitter << 13;
-    *jitter ^= *jitter >> 17;
-    *jitter ^= *jitter << 5;
-    let full = (BACKOFF_MS << failures.min(6)).min(BACKOFF_MAX_MS);
-    full - Millis::from(*jitter) % (full / 2 + 1)
 }

@@ -10,21 +10,6 @@ use crate::replies::ClientId;
 use crate::resp::request::Request;
 use crate::resp::{Proto, encode};
 
-/// The parameters that any client may read from a node: no secret, no path.
-pub(super) const SAFE_PARAMETERS: &[&str] = &[
-    "appendfsync",
-    "appendonly",
-    "databases",
-    "maxmemory",
-    "maxmemory-policy",
-    "notify-keyspace-events",
-    "proto-max-bulk-len",
-    "replica-read-only",
-    "save",
-    "slave-read-only",
-    "timeout",
-];
-
 /// `COMMAND …`, from the table.
 pub(super) fn commands(
     session: &Session,
@@ -86,7 +71,11 @@ fn row(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
     encode::set(out, told.keys.len(), proto);
     told.keys.iter().for_each(|keys| key_spec(keys, proto, out));
     // A set only where there is nothing, as servers have it.
-    if spec.subs.is_empty() { encode::set(out, 0, proto) } else { encode::array(out, spec.subs.len()) }
+    if spec.subs.is_empty() {
+        encode::set(out, 0, proto)
+    } else {
+        encode::array(out, spec.subs.len())
+    }
     spec.subs.iter().for_each(|sub| row(sub, proto, out));
 }
 

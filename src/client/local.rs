@@ -5,12 +5,13 @@
 use super::desk::Question;
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{ClusterView, Select, about, asking, info, logs, proxy, publish, setup, single};
+use super::{ClusterView, Select, about, asking, draws, errands, info, logs, proxy, publish, setup, single};
 use crate::cluster::slot::slot;
 use crate::command::{Flags, Spec};
 use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::Request;
+use crate::route::Refused;
 
 /// Flags of commands that a client which watches with MONITOR may not use.
 pub(super) const KEYSPACE: u32 = Flags::WRITE.0 | Flags::READONLY.0 | Flags::MAY_REPLICATE.0;
@@ -39,6 +40,10 @@ pub(super) fn answer(
         ("", "role") => role(client, room),
         ("", "info") => info::answer(session, client, request, room),
         ("", "command") | ("command", _) => about::commands(session, client, spec, request, room),
+        ("", "debug") => debug(session, client, spec, request, room),
+        ("", "randomkey") => draws::random_key(session, client, request, room),
+        ("config", "get") => draws::config_get(session, client, request, room),
+        ("", "scan") => scan(session, client, request, room),
         ("", "lolwut") => {
             let text = format!("slotway {}\n", env!("CARGO_PKG_VERSION"));
             let proto = session.proto;
@@ -71,33 +76,28 @@ pub(super) fn answer(
     }
 }
 
-/// Answers a request that could go to any node but must not: `CONFIG GET` of what clients should not see.
-pub(super) fn instead_of_a_node(
-    session: &Session,
-    client: ClientId,
-    spec: &Spec,
-    request: &Request<'_>,
-    room: &mut Room,
-) -> Option<Flow> {
-    if is_safe_for_a_node(spec, request) {
-        return None;
-    }
-    let proto = session.proto;
-    Some(say(client, room, |out| encode::map(out, 0, proto)))
-}
-
-/// Whether a node may be asked, or the client would see what it should not.
-pub(super) fn is_safe_for_a_node(spec: &Spec, request: &Request<'_>) -> bool {
-    let is_config_get = spec.parent == Some("config") && spec.name == "get";
-    let is_safe = |name: &[u8]| about::SAFE_PARAMETERS.iter().any(|safe| safe.as_bytes().eq_ignore_ascii_case(name));
-    !is_config_get || request.args().skip(2).all(is_safe)
-}
-
 fn ping(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
     match (request.argc(), request.arg(1)) {
         (1, _) => say(client, room, |out| out.extend_from_slice(b"+PONG\r\n")),
         (2, Some(text)) => say(client, room, |out| encode::bulk(out, text)),
         _ => refuse(client, "ERR wrong number of arguments for 'ping' command", room),
+    }
+}
+
+/// `DEBUG OBJECT key` describes a key; everything else of DEBUG acts on one server.
+fn debug(session: &mut Session, client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Flow {
+    match (request.arg(1), request.arg(2), request.argc()) {
+        (Some(word), Some(key), 3) if word.eq_ignore_ascii_case(b"OBJECT") => {
+            session.forward(client, spec, request, slot(key), room)
+        }
+        _ => refuse(client, &Refused::Admin(spec).to_string(), room),
+    }
+}
+
+fn scan(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    match crate::scan::begin(request, session.proto) {
+        Ok(page) => errands::begin(session, client, Box::new(page), request.frame().len(), room),
+        Err(text) => refuse(client, text, room),
     }
 }
 

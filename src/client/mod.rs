@@ -18,6 +18,8 @@ mod auth;
 mod blocking;
 mod careful;
 pub mod desk;
+mod draws;
+pub mod errands;
 mod glob;
 mod guard;
 mod helps;

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::Options;
+use crate::backend::Scripts;
 use crate::cluster::topology::Topology;
 use crate::pubsub::Registry;
 
@@ -65,6 +66,8 @@ pub struct Process {
     pub registry: Arc<Registry>,
     /// The map of the cluster.
     pub map: Arc<ArcSwap<Topology>>,
+    /// What clients have loaded.
+    pub scripts: Arc<Scripts>,
     /// One for each worker.
     pub tallies: Box<[Tally]>,
     /// Clients ever accepted; the next one's identifier is one more.
@@ -94,6 +97,7 @@ impl Process {
             port,
             registry: Arc::default(),
             map,
+            scripts: Arc::default(),
             tallies: std::iter::repeat_with(Tally::default).take(workers).collect(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),

@@ -24,7 +24,7 @@ pub(super) fn answer(
     let proto = session.proto;
     match spec.name {
         "info" => {
-            let text = info::own(room);
+            let text = info::alone(room);
             say(client, room, |out| encode::text(out, &text, proto))
         }
         "nodes" => asking::ask(session, client, Question::Nodes, room),

@@ -20,7 +20,7 @@ impl Session {
         if self.closing {
             return;
         }
-        if !self.inbox.is_empty() {
+        if !self.inbox.is_empty() || self.wait.is_some() {
             self.inbox.extend_from_slice(fresh);
             return self.resume(client, args, room);
         }
@@ -185,6 +185,7 @@ impl Session {
     fn pin(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, pin: Pin, room: &mut Room) -> Flow {
         match pin {
             Pin::Transaction => self.begin(client, spec, request, room),
+            Pin::Replicas => blocking::wait(self, client, request, room),
             Pin::Blocking | Pin::Subscribe => blocking::block(self, client, spec, request, room),
         }
     }
@@ -232,7 +233,11 @@ impl Session {
         };
         let frame = request.frame();
         if let Some(ticket) = room.replies.reserve(client, frame.len()) {
-            let read = spec.flags.has(Flags::READONLY);
+            let flags = spec.flags;
+            if flags.has(Flags::SKIP_MONITOR) {
+                remember_script(spec, request, room);
+            }
+            let read = flags.has(Flags::READONLY);
             room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, lane, ticket);
         }
         Flow::Sent
@@ -240,9 +245,6 @@ impl Session {
 
     #[cold]
     fn any(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, room: &mut Room) -> Flow {
-        if let Some(flow) = local::instead_of_a_node(self, client, spec, request, room) {
-            return flow;
-        }
         let slot = room.backend.any_slot();
         self.forward(client, spec, request, slot, room)
     }
@@ -320,6 +322,7 @@ impl Session {
             return flow;
         }
         let frame = request.frame();
+        room.process.scripts.saw(request);
         if let Some(whole) = room.replies.reserve(client, frame.len()) {
             let read = spec.flags.has(Flags::READONLY);
             for (ticket, &slot) in room.replies.split(whole, gather, slots.len() as u32).zip(slots) {
@@ -356,6 +359,14 @@ impl Session {
             let _ = write!(text, "'{}' ", cut(arg));
         }
         refuse(client, &text, room)
+    }
+}
+
+/// Keeps the text of an EVAL, for nodes that are later asked for it by its digest.
+#[cold]
+fn remember_script(spec: &Spec, request: &Request<'_>, room: &Room) {
+    if matches!(spec.name, "eval" | "eval_ro") {
+        room.process.scripts.saw_script(request.arg(1).unwrap_or_default());
     }
 }
 

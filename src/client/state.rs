@@ -277,6 +277,9 @@ impl Session {
     }
 }
 
+/// What is said when nobody is there to be asked.
+pub(super) const NO_PRIMARY: &str = "CLUSTERDOWN no primary of the cluster is known yet";
+
 /// Answers with an error.
 #[cold]
 pub(super) fn refuse(client: ClientId, text: &str, room: &mut Room) -> Flow {

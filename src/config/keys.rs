@@ -158,6 +158,7 @@ pub(super) static KEYS: &[Key] = &[
         at: |c| &mut c.client.max_subscriber_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.client_in_flight", Kind::Count { at: |c| &mut c.client.max_in_flight, least: 1, most: 1 << 24 }),
     key("limits.node_queue", Kind::Size { at: |c| &mut c.backend.node_queue_bytes, least: 16 * KB, most: 64 * GB }),
+    key("limits.dedicated", Kind::Count { at: |c| &mut c.backend.dedicated, least: 1, most: 1_000_000 }),
     key("limits.reply", Kind::Size { at: |c| &mut c.backend.max_reply_bytes, least: 16 * KB, most: 64 * GB }),
     key("commands.deny", Kind::Commands { at: |c| &mut c.client.deny, allows: false }),
     key("commands.allow", Kind::Commands { at: |c| &mut c.client.allow, allows: true }),

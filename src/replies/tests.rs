@@ -82,7 +82,7 @@ fn the_stash_stays_small_for_a_client_that_never_pauses() {
         before = next;
         let len = replies.begin_write(client).unwrap().len();
         replies.wrote(client, len);
-        assert!(replies.queue(client).unwrap().stash.bytes.len() <= STASH_MIN + 200);
+        assert!(replies.queue(client).unwrap().stash.bytes.len() <= stash::STASH_MIN + 200);
     }
     replies.deliver(before, b"z");
     assert_eq!(replies.queue(client).map(Queue::in_flight), Some(0));

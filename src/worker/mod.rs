@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use crate::backend::{self, Backend, Millis, Surroundings};
 use crate::client::process::Tally;
-use crate::client::{Process, Room, Session};
+use crate::client::{Process, Room, Session, errands};
 use crate::cluster::Hint;
 use crate::cluster::topology::Topology;
 use crate::net::{Addr, Link, Net, Ready, Token};
@@ -161,6 +161,7 @@ impl Worker {
             token: PIPELINES,
             dialed: DIALED,
             desk: DESK,
+            scripts: Arc::clone(&parts.process.scripts),
             hints: parts.hints,
         };
         let pubsub = hearing::subscriptions(&parts.backend, &around, &parts.process, parts.index as u32);
@@ -219,6 +220,10 @@ impl Worker {
         self.tokens = tokens;
         self.room.backend.flush(&mut self.room.replies);
         self.read_nodes();
+        if self.room.replies.has_again() {
+            errands::go_on(&mut self.room);
+            self.room.backend.flush(&mut self.room.replies);
+        }
         self.write_clients();
         self.resume_clients();
         if !self.room.pubsub.is_idle() {
@@ -228,6 +233,10 @@ impl Worker {
         self.write_clients();
         if !self.waiting.is_empty() {
             // Written to for the second time: whether they may go on is seen in one more turn.
+            self.ready.push(RESUME);
+        }
+        if self.room.replies.has_again() {
+            errands::go_on(&mut self.room);
             self.ready.push(RESUME);
         }
         debug_assert_eq!(

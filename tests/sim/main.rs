@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod auth;
+mod blocking;
 mod client;
 mod commands;
 mod desk;
@@ -22,4 +23,6 @@ mod pubsub;
 mod redirects;
 mod relay;
 mod resubscribed;
+mod scan;
+mod transactions;
 mod world;

@@ -18,7 +18,7 @@ pub(super) const ROWS: &[Spec] = rows! {
     "command"        -1 NONE [LOADING STALE]                                    Local => COMMAND;
     "config"         -2 NONE []                                                 Local => CONFIG;
     "dbsize"          1 NONE [READONLY FAST]                                    Primaries(Sum);
-    "debug"          -2 NONE [ADMIN NOSCRIPT LOADING STALE]                     Refuse(Admin);
+    "debug"          -2 NONE [ADMIN NOSCRIPT LOADING STALE]                     Local;
     "failover"       -1 NONE [ADMIN NOSCRIPT STALE]                             Refuse(Admin);
     "flushall"       -1 NONE [WRITE]                                            Primaries(AllOk);
     "flushdb"        -1 NONE [WRITE]                                            Primaries(AllOk);
@@ -71,7 +71,7 @@ const COMMAND: &[Spec] = rows! {
 };
 
 const CONFIG: &[Spec] = rows! {
-    "get"       -3 NONE [ADMIN NOSCRIPT LOADING STALE] AnyNode;
+    "get"       -3 NONE [ADMIN NOSCRIPT LOADING STALE] Local;
     "help"       2 NONE [LOADING STALE]                AnyNode;
     "resetstat"  2 NONE [ADMIN NOSCRIPT LOADING STALE] Refuse(Admin);
     "rewrite"    2 NONE [ADMIN NOSCRIPT LOADING STALE] Refuse(Admin);
@@ -89,11 +89,11 @@ const LATENCY: &[Spec] = rows! {
 };
 
 const MEMORY: &[Spec] = rows! {
-    "doctor"        2 NONE   []              Refuse(Admin);
+    "doctor"        2 NONE   []              AnyNode;
     "help"          2 NONE   [LOADING STALE] AnyNode;
-    "malloc-stats"  2 NONE   []              Refuse(Admin);
+    "malloc-stats"  2 NONE   []              AnyNode;
     "purge"         2 NONE   []              Primaries(AllOk);
-    "stats"         2 NONE   []              Refuse(Admin);
+    "stats"         2 NONE   []              AnyNode;
     "usage"        -3 SECOND [READONLY]      ByKey;
 };
 
