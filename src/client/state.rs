@@ -103,9 +103,6 @@ impl Room {
     }
 }
 
-/// What is said when nobody is there to be asked.
-pub(super) const NO_PRIMARY: &str = "CLUSTERDOWN no primary of the cluster is known yet";
-
 /// What a session waits for before it takes the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
