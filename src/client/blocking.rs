@@ -32,15 +32,15 @@ impl Session {
         }
     }
 
-    /// Ends the waiting of a blocked client as if its time were up, for a drain: what a node has popped for it by
-    /// then still reaches it.
-    pub fn wake(&mut self, client: ClientId, room: &mut Room) {
+    /// Ends the waiting of a blocked client as if its time were up, or with the error `UNBLOCKED`: what a node has
+    /// popped for it by then still reaches it.
+    pub fn wake(&mut self, client: ClientId, with_error: bool, room: &mut Room) {
         let Some(key) = room.replies.client_key(client) else { return };
         let nobody = room.replies.open();
         let ticket = room.replies.reserve(nobody, 0);
         room.replies.close(nobody);
         if let Some(ticket) = ticket {
-            room.backend.unblock(key, false, ticket, &mut room.replies);
+            room.backend.unblock(key, with_error, ticket, &mut room.replies);
         }
     }
 

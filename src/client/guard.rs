@@ -27,7 +27,7 @@ impl Session {
             return self.within(client, spec, request, room);
         }
         if room.pubsub.has(client) {
-            return if self.proto == Proto::Resp2 { self.subscribed(client, spec, request, room) } else { None };
+            return if self.proto == Proto::Resp2 { Self::subscribed(client, spec, request, room) } else { None };
         }
         self.ordinary = true;
         None

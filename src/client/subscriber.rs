@@ -20,7 +20,6 @@ impl Session {
     /// Looks at a request of a subscriber in RESP2, which may do little else. Gives what became of it, unless it may
     /// go its way.
     pub(super) fn subscribed(
-        &mut self,
         client: ClientId,
         spec: &'static Spec,
         request: &Request<'_>,

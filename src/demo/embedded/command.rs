@@ -55,6 +55,10 @@ pub(super) struct Call<'a> {
     pub(super) proto: Proto,
     /// For the commands that choose.
     pub(super) random: &'a mut Random,
+    /// The seed of the node's own hash table.
+    pub(super) table: u64,
+    /// Whether each slot has a table of its own.
+    pub(super) slot_tables: bool,
 }
 
 impl<'a> Call<'a> {
@@ -101,6 +105,8 @@ pub(super) enum Keys {
     Two,
     /// Every argument but the last.
     ButLast,
+    /// Only the second argument.
+    Second,
 }
 
 impl Keys {
@@ -110,6 +116,7 @@ impl Keys {
         match self {
             Self::None => Vec::new(),
             Self::First => rest.take(1).collect(),
+            Self::Second => rest.skip(1).take(1).collect(),
             Self::Two => rest.take(2).collect(),
             Self::ButLast => rest.take(args.len().saturating_sub(2)).collect(),
             Self::All => rest.collect(),

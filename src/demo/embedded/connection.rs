@@ -143,7 +143,7 @@ fn greeting(turn: &Turn<'_>) -> Reply {
     let role = if turn.state.view(turn.node).is_primary(turn.node) { "master" } else { "replica" };
     let fields = [
         ("server", Reply::bulk("redis")),
-        ("version", Reply::bulk(super::server::VERSION)),
+        ("version", Reply::bulk(super::server::version(&turn.state.options))),
         ("proto", Reply::Int(if turn.session.proto == Proto::Resp3 { 3 } else { 2 })),
         ("id", Reply::Int(turn.session.id as i64)),
         ("mode", Reply::bulk("cluster")),

@@ -135,9 +135,10 @@ pub(super) fn run_it(turn: &mut Turn<'_>, run: Run) -> Answer {
         Run::Node(run) => run(turn),
         Run::Data(run) => {
             let now_ms = turn.state.now_ms();
-            let State { dbs, nodes, random, .. } = &mut *turn.state;
+            let State { dbs, nodes, random, options, .. } = &mut *turn.state;
+            let (table, slot_tables) = (turn.node as u64, options.slot_tables);
             let db = &mut dbs[nodes[turn.node].db];
-            run(&mut Call { db, args: turn.args, now_ms, proto: turn.session.proto, random })
+            run(&mut Call { db, args: turn.args, now_ms, proto: turn.session.proto, random, table, slot_tables })
         }
     }
 }

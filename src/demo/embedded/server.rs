@@ -4,6 +4,7 @@ use super::command::{Answer, Command, Fault, NOT_INT, other};
 use super::glob;
 use super::node::Turn;
 use super::number::int;
+use super::options::Options;
 use super::reply::Reply;
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -21,7 +22,9 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 /// The version whose behaviour the nodes imitate.
-pub(super) const VERSION: &str = "7.0.15";
+pub(super) const fn version(options: &Options) -> &'static str {
+    if options.slot_tables { "7.4.0" } else { "7.0.15" }
+}
 
 fn scripting(_: &mut Turn<'_>) -> Answer {
     Err(Fault("ERR scripts are not served by the embedded stand-in: start a real redis-server for them".into()))
@@ -74,8 +77,10 @@ fn section(turn: &Turn<'_>, name: &str) -> String {
     let counts = state.observer.counts(turn.node);
     match name {
         "server" => format!(
-            "# Server\r\nredis_version:{VERSION}\r\nredis_mode:cluster\r\nexecutable:slotway, embedded stand-in, not \
+            "# Server\r\nredis_version:{}\r\nredis_mode:cluster\r\nrun_id:{}\r\nexecutable:slotway, embedded stand-in, not \
              Redis\r\ntcp_port:{}\r\n",
+            version(&state.options),
+            node.id,
             node.port
         ),
         "clients" => format!("# Clients\r\nconnected_clients:{}\r\n", node.lines.len()),
