@@ -42,6 +42,7 @@ pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod demo;
+pub mod keyspace;
 pub mod merge;
 pub mod net;
 pub mod replies;
