@@ -1,7 +1,7 @@
 """The compatibility matrix: runs every program of `programs.py` against slotway before a real cluster, and writes
 what it found as a page.
 
-usage: matrix.py --clients DIR [--binary FILE] [--direct] [--only WORD,...] [--write FILE] [--verbose]
+usage: matrix.py --clients DIR --examples DIR [--binary FILE] [--direct] [--only WORD,...] [--write FILE] [--verbose]
 
 `--direct` puts a plain server where slotway would be: the programs check themselves. A program is run under each of
 its settings in turn until all its features work. The exit code is 1 if a program fails, or does what the list says
@@ -58,12 +58,12 @@ def environment(clients):
     return env
 
 
-def run(program, setting, port, clients):
-    command = [word.format(port=port, clients=clients, here=HERE, examples=clients.parent / "debug" / "examples") for word in program.command]
+def run(program, setting, port, places):
+    command = [word.format(port=port, here=HERE, examples=places.examples.resolve()) for word in program.command]
     # A session of its own, so that workers which a program leaves behind end with it.
     output = tempfile.TemporaryFile()
     process = subprocess.Popen(
-        command, env=environment(clients), cwd=HERE, start_new_session=True,
+        command, env=environment(places.clients.resolve()), cwd=HERE, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
     )  # fmt: skip
     late = ""
@@ -85,13 +85,13 @@ def end_session(process):
         pass
 
 
-def try_settings(program, stand, clients, verbose):
+def try_settings(program, stand, args):
     """Runs the program until a setting lets everything work; all runs, the last one being the one that counts."""
     runs = []
     for setting in [DEFAULT] if isinstance(stand, Plain) else program.settings:
         stand.empty()
         try:
-            result = run(program, setting, stand.port(setting), clients)
+            result = run(program, setting, stand.port(setting), args)
         except Refused as why:
             result = Run(program, setting, f"fail the whole program: {why}\n", 1)
         runs.append(result)
@@ -99,7 +99,7 @@ def try_settings(program, stand, clients, verbose):
         print(f"{program.name} {program.variant} [{title}]: {len(result.ok)} ok, {len(result.failed)} failed", flush=True)
         for name, why in result.failed.items():
             print(f"    {name}: {why}", flush=True)
-        if verbose or result.unexpected():
+        if args.verbose or result.unexpected():
             print("".join(f"    | {line}\n" for line in result.lines if not line.startswith(("ok ", "fail "))), end="")
         if result.works():
             break
@@ -109,6 +109,7 @@ def try_settings(program, stand, clients, verbose):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--clients", type=pathlib.Path, required=True)
+    parser.add_argument("--examples", type=pathlib.Path, required=True)
     parser.add_argument("--binary")
     parser.add_argument("--direct", action="store_true")
     parser.add_argument("--only", default="")
@@ -117,11 +118,10 @@ def main():
     args = parser.parse_args()
     words = [word.lower() for word in args.only.split(",") if word]
     chosen = [p for p in PROGRAMS if not words or any(word in f"{p.name} {p.variant}".lower() for word in words)]
-    clients = args.clients.resolve()
     results = []
     with Plain() if args.direct else Stand(args.binary) as stand:
         for program in chosen:
-            results.append(try_settings(program, stand, clients, args.verbose))
+            results.append(try_settings(program, stand, args))
     failed = [runs[-1].program.name for runs in results if not runs[-1].works()]
     stale = [] if args.direct else [(r[-1].program.name, name) for r in results for name in r[-1].stale()]
     for name in failed:
@@ -129,7 +129,7 @@ def main():
     for name, what in stale:
         print(f"{name}: {what} works now; take it from the list of what cannot")
     if args.write:
-        args.write.write_text(page(results, Versions(clients)))
+        args.write.write_text(page(results, Versions(args.clients)))
     return int(bool(failed or stale))
 
 
