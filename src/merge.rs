@@ -6,6 +6,9 @@
 use crate::command::Merge;
 use crate::resp::{Proto, encode, reply};
 
+/// How many bytes are reserved at most for replies that have not come, by the length of the first.
+const GUESS_MAX: usize = 64 << 10;
+
 /// The answers so far to the parts of one request.
 #[derive(Debug)]
 pub struct Gather {
@@ -120,6 +123,10 @@ impl Gather {
     fn scatter(&mut self, part: u32, reply: &[u8]) -> Option<()> {
         let from = *self.starts.get(part as usize)? as usize;
         let to = self.starts.get(part as usize + 1).map_or(self.order.len(), |&next| next as usize);
+        if self.bytes.capacity() == 0 {
+            // The other parts will be about as long.
+            self.bytes.reserve((reply.len() * self.starts.len()).min(GUESS_MAX));
+        }
         let mut elements = reply::elements(reply, self.proto)?;
         for &place in self.order.get(from..to)? {
             let element = elements.next()?;

@@ -86,16 +86,22 @@ impl Part<'_> {
     /// Appends the request for this part alone: the same command, and `step` arguments for each key.
     pub fn write(&self, request: &Request<'_>, step: usize, out: &mut Vec<u8>) {
         encode::array(out, 1 + self.keys.len() * step);
-        encode::bulk(out, request.name());
+        out.extend_from_slice(request.framed(0).unwrap_or_default());
         for at in self.arguments() {
             for argument in at..at + step {
-                encode::bulk(out, request.arg(argument).unwrap_or_default());
+                out.extend_from_slice(request.framed(argument).unwrap_or_default());
             }
         }
     }
 }
 
 impl Parts {
+    /// How many keys all parts have together.
+    #[must_use]
+    pub const fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
     /// The parts, one a slot.
     pub fn iter(&self) -> impl Iterator<Item = Part<'_>> {
         self.keys

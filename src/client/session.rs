@@ -196,8 +196,8 @@ impl Session {
         {
             let step = route::step(spec);
             let first = parts.iter().filter_map(|part| part.arguments().next()).min().unwrap_or(1);
-            let mut order = Vec::new();
-            let mut starts = Vec::new();
+            let mut order = Vec::with_capacity(parts.keys());
+            let mut starts = Vec::with_capacity(parts.keys());
             for part in parts.iter() {
                 starts.push(order.len() as u32);
                 order.extend(part.arguments().map(|at| ((at - first) / step) as u32));

@@ -199,6 +199,8 @@ fn quick(bytes: &[u8]) -> Option<usize> {
             (bytes.get(next + len..next + len + 2)? == b"\r\n").then_some(next + len + 2)
         }
         b'+' if bytes.get(..5)? == b"+OK\r\n" => Some(5),
+        // What a part of an MGET is answered with.
+        b'*' if bytes.get(1..5)? == b"1\r\n$" => Some(4 + quick(bytes.get(4..)?)?),
         _ => None,
     }
 }
