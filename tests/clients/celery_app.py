@@ -1,7 +1,7 @@
 """Celery with Redis as broker and for results: a worker, and a program that gives it work.
 
-usage: celery_app.py PORT
-The worker runs the same file as its application, with the port in CLIENTS_PORT.
+usage: celery_app.py PORT [PREFIX], where PREFIX comes before every key
+The worker runs the same file as its application, with port and prefix in the environment.
 """
 
 import os
@@ -11,7 +11,8 @@ import sys
 
 from celery import Celery, chain, chord, group
 
-PORT = os.environ.get("CLIENTS_PORT") or sys.argv[1]
+PORT = os.environ["CLIENTS_PORT"] if "CLIENTS_PORT" in os.environ else sys.argv[1]
+PREFIX = os.environ.get("CLIENTS_PREFIX", "".join(sys.argv[2:3]))
 URL = f"redis://127.0.0.1:{PORT}/0"
 app = Celery("celery_app", broker=URL, backend=URL)
 app.conf.update(
@@ -19,6 +20,8 @@ app.conf.update(
     task_default_retry_delay=0,
     result_expires=60,
     worker_hijack_root_logger=False,
+    broker_transport_options={"global_keyprefix": PREFIX} if PREFIX else {},
+    result_backend_transport_options={"global_keyprefix": PREFIX} if PREFIX else {},
 )
 
 
@@ -84,7 +87,7 @@ def work():
             expect(connection.default_channel.queue_purge("nobody"), 1)
 
     command = [sys.executable, "-m", "celery", "-A", "celery_app", "worker", "--pool", "threads", "--concurrency", "4"]
-    env = {**os.environ, "CLIENTS_PORT": PORT}
+    env = {**os.environ, "CLIENTS_PORT": PORT, "CLIENTS_PREFIX": PREFIX}
     worker = subprocess.Popen([*command, "--loglevel", "WARNING"], env=env)
 
     def end():

@@ -1,6 +1,6 @@
 """Django's own Redis cache, and sessions kept in it: what views, templates and the session middleware do.
 
-usage: django_cache.py PORT BACKEND DATABASE, where BACKEND is the class of the cache
+usage: django_cache.py PORT BACKEND DATABASE PREFIX, where BACKEND is the class of the cache
 """
 
 import sys
@@ -12,9 +12,9 @@ from check import URL, expect, feature, main
 import django
 from django.conf import settings
 
-BACKEND, DATABASE = sys.argv[2], sys.argv[3]
+BACKEND, DATABASE, PREFIX = sys.argv[2:5]
 settings.configure(
-    CACHES={"default": {"BACKEND": BACKEND, "LOCATION": f"{URL}/{DATABASE}", "KEY_PREFIX": "shop"}},
+    CACHES={"default": {"BACKEND": BACKEND, "LOCATION": f"{URL}/{DATABASE}", "KEY_PREFIX": PREFIX}},
     SESSION_ENGINE="django.contrib.sessions.backends.cache",
     SECRET_KEY="of the test",
 )

@@ -1,8 +1,9 @@
 """Dramatiq: actors, retries, delays and results; and its rate limiters.
 
-usage: dramatiq_app.py PORT
+usage: dramatiq_app.py PORT NAMESPACE
 """
 
+import sys
 import time
 
 from check import PORT, expect, feature, main
@@ -14,7 +15,7 @@ from dramatiq.rate_limits.backends import RedisBackend as LimitsBackend
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
 
-broker = RedisBroker(host="127.0.0.1", port=PORT)
+broker = RedisBroker(host="127.0.0.1", port=PORT, namespace=sys.argv[2])
 broker.add_middleware(Results(backend=RedisBackend(host="127.0.0.1", port=PORT)))
 dramatiq.set_broker(broker)
 seen = []

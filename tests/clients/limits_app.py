@@ -40,8 +40,12 @@ async def every_strategy_with_asyncio():
 
 
 @feature
-def check_and_reset():
+def check():
     expect(storage.check(), True)
+
+
+@feature
+def reset():
     storage.incr("LIMITS:x", 60)
     expect(storage.reset() >= 1, True)
 

@@ -1,6 +1,6 @@
 """Locks for Python: redlock-py, python-redis-lock and pottery.
 
-usage: locks.py PORT redlock|redis_lock|pottery
+usage: locks.py PORT redlock|redis_lock|pottery [NAME], where NAME is what a lock is called
 """
 
 import sys
@@ -12,6 +12,7 @@ from check import PORT, expect, feature, main
 from redis import Redis
 
 client = Redis(host="127.0.0.1", port=PORT)
+NAME = "".join(sys.argv[3:4])
 NAMES = [f"lock:{n}" for n in range(30)]
 
 
@@ -33,21 +34,21 @@ def redis_lock():
 
     @feature
     def lock_and_release():
-        with library.Lock(client, "report", expire=5):
-            expect(library.Lock(client, "report").acquire(blocking=False), False)
-        expect(library.Lock(client, "report").acquire(blocking=False), True)
+        with library.Lock(client, NAME, expire=5):
+            expect(library.Lock(client, NAME).acquire(blocking=False), False)
+        expect(library.Lock(client, NAME).acquire(blocking=False), True)
         library.reset_all(client)
 
     @feature
     def waiting_for_the_signal():
-        first = library.Lock(client, "waited", expire=10)
+        first = library.Lock(client, NAME + "2", expire=10)
         first.acquire()
         threading.Timer(0.3, first.release).start()
-        expect(library.Lock(client, "waited").acquire(timeout=5), True)
+        expect(library.Lock(client, NAME + "2").acquire(timeout=5), True)
 
     @feature
     def renewal():
-        lock = library.Lock(client, "renewed", expire=1, auto_renewal=True)
+        lock = library.Lock(client, NAME + "3", expire=1, auto_renewal=True)
         lock.acquire()
         time.sleep(1.5)
         expect(lock.locked(), True)

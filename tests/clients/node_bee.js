@@ -1,12 +1,12 @@
 // Bee-Queue: jobs through a queue, on the older callback client of Node.
 //
-// usage: node_bee.js PORT
+// usage: node_bee.js PORT PREFIX
 "use strict";
 
 const Queue = require("bee-queue");
 const { assert, port, feature, until, main } = require("./check.js");
 
-const options = { redis: { host: "127.0.0.1", port }, activateDelayedJobs: true };
+const options = { redis: { host: "127.0.0.1", port }, prefix: process.argv[3], activateDelayedJobs: true };
 const queue = new Queue("bees", options);
 queue.on("error", () => {});
 

@@ -1,12 +1,11 @@
 // BullMQ: queues with workers, delays, retries, flows and events.
 //
-// usage: node_bullmq.js PORT
+// usage: node_bullmq.js PORT [PREFIX], where PREFIX is the hash tag that its documentation asks for with a cluster
 "use strict";
 
 const { Queue, Worker, QueueEvents, FlowProducer } = require("bullmq");
 const { assert, port, feature, until, main } = require("./check.js");
 
-// prefix: the hash tag that BullMQ's own documentation asks for with a cluster; given on the command line.
 const prefix = process.argv[3];
 const options = { connection: { host: "127.0.0.1", port }, ...(prefix ? { prefix } : {}) };
 const open = [];

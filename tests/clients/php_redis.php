@@ -91,11 +91,13 @@ feature('pipeline', function () use ($client) {
     expect([count($replies), end($replies)], [500, 10]);
 });
 
-feature('transaction in one slot', function () use ($client) {
+feature('transaction in one slot', function () {
+    $client = connected();
     expect($client->multi()->set('{t}a', 1)->incr('{t}a')->get('{t}a')->exec(), [true, 2, '2']);
 });
 
-feature('watch', function () use ($client) {
+feature('watch', function () {
+    $client = connected();
     $client->watch(['{w}a', '{w}b']);
     connected()->set('{w}b', 'changed');
     expect($client->multi()->set('{w}a', 'lost')->exec(), false);
@@ -103,7 +105,8 @@ feature('watch', function () use ($client) {
     $client->unwatch();
 });
 
-feature('transaction over slots', function () use ($client) {
+feature('transaction over slots', function () {
+    $client = connected();
     // As a cache of many values does it: one SETEX each.
     $multi = $client->multi();
     for ($n = 0; $n < 20; $n++) {
@@ -112,7 +115,8 @@ feature('transaction over slots', function () use ($client) {
     expect($multi->exec(), array_fill(0, 20, true));
 });
 
-feature('scripts', function () use ($client) {
+feature('scripts', function () {
+    $client = connected();
     $code = "return redis.call('incrby', KEYS[1], ARGV[1])";
     expect($client->eval($code, ['lua', 7], 1), 7);
     $hash = $client->script('load', $code);
@@ -127,7 +131,8 @@ feature('scripts', function () use ($client) {
     expect($found, 15);
 });
 
-feature('blocking pops', function () use ($client) {
+feature('blocking pops', function () {
+    $client = connected();
     expect($client->blPop(['{b}1'], 1), []);
     $process = beside('push');
     expect($client->blPop(['{b}1', '{b}2'], 10), ['{b}2', 'x']);
@@ -151,7 +156,8 @@ feature('publish and subscribe', function () {
     proc_close($process);
 });
 
-feature('scan iterators', function () use ($client) {
+feature('scan iterators', function () {
+    $client = connected();
     for ($n = 0; $n < 500; $n++) {
         $values["scan:$n"] = 1;
     }

@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 DEFAULT = ""
 PER_SLOT = '[commands]\ntransactions = "per_slot"\n'
 PIN = '[keyspace]\npin = "app1"\n'
-SELECT_PER_SLOT = PER_SLOT + '[compat]\nselect = "ignore"\n'
+# Settings in the order in which they are tried: what gives up least comes first.
+ALL = ALL
+# For those that transactions by slot cannot help.
+PINNED = PINNED
+DATABASES = [DEFAULT, PER_SLOT, PER_SLOT + '[compat]\nselect = "ignore"\n', PIN]
 DJANGO = "django.core.cache.backends.redis.RedisCache"
 DJANGO_REDIS = "django_redis.cache.RedisCache"
 
@@ -42,42 +46,75 @@ def php(script):
 
 
 PROGRAMS = [
-    Program("redis-py", "python:redis", "RESP3", python("python_sync", "redis", "3"), "synchronous", [DEFAULT, PER_SLOT, PIN]),
-    Program("redis-py", "python:redis", "RESP2", python("python_sync", "redis", "2"), "synchronous", [DEFAULT, PER_SLOT, PIN]),
-    Program("redis-py", "python:redis", "RESP3", python("python_async", "redis", "3"), "asyncio", [DEFAULT, PER_SLOT, PIN]),
-    Program("redis-py", "python:redis", "RESP2", python("python_async", "redis", "2"), "asyncio", [DEFAULT, PER_SLOT, PIN]),
-    Program("valkey-py", "python:valkey", "RESP2", python("python_sync", "valkey", "2"), "synchronous", [DEFAULT, PER_SLOT, PIN]),
-    Program("valkey-py", "python:valkey", "RESP3", python("python_sync", "valkey", "3"), "synchronous", [DEFAULT, PER_SLOT, PIN]),
-    Program("valkey-py", "python:valkey", "RESP2", python("python_async", "valkey", "2"), "asyncio", [DEFAULT, PER_SLOT, PIN]),
-    Program("ioredis", "node:ioredis", "RESP2", node("node_ioredis", "2"), "", [DEFAULT, PER_SLOT, PIN]),
-    Program("ioredis", "node:ioredis", "RESP3", node("node_ioredis", "3"), "", [DEFAULT, PER_SLOT, PIN]),
-    Program("node-redis 5", "node:redis5", "RESP2", node("node_redis", "redis5", "2"), "", [DEFAULT, PER_SLOT, PIN]),
-    Program("node-redis 5", "node:redis5", "RESP3", node("node_redis", "redis5", "3"), "", [DEFAULT, PER_SLOT, PIN]),
-    Program("node-redis 6", "node:redis", "RESP2", node("node_redis", "redis", "2"), "", [DEFAULT, PER_SLOT, PIN]),
-    Program("node-redis 6", "node:redis", "RESP3", node("node_redis", "redis", "3"), "", [DEFAULT, PER_SLOT, PIN]),
-    Program("BullMQ", "node:bullmq", "RESP3", node("node_bullmq"), "as it is", [DEFAULT, PIN]),
+    Program("redis-py", "python:redis", "RESP3", python("python_sync", "redis", "3"), "synchronous", ALL),
+    Program("redis-py", "python:redis", "RESP2", python("python_sync", "redis", "2"), "synchronous", ALL),
+    Program("redis-py", "python:redis", "RESP3", python("python_async", "redis", "3"), "asyncio", ALL),
+    Program("redis-py", "python:redis", "RESP2", python("python_async", "redis", "2"), "asyncio", ALL),
+    Program("valkey-py", "python:valkey", "RESP2", python("python_sync", "valkey", "2"), "synchronous", ALL),
+    Program("valkey-py", "python:valkey", "RESP3", python("python_sync", "valkey", "3"), "synchronous", ALL),
+    Program("valkey-py", "python:valkey", "RESP2", python("python_async", "valkey", "2"), "asyncio", ALL),
+    Program("ioredis", "node:ioredis", "RESP2", node("node_ioredis", "2"), settings=ALL),
+    Program("ioredis", "node:ioredis", "RESP3", node("node_ioredis", "3"), settings=ALL),
+    Program("node-redis 5", "node:redis5", "RESP2", node("node_redis", "redis5", "2"), settings=ALL),
+    Program("node-redis 5", "node:redis5", "RESP3", node("node_redis", "redis5", "3"), settings=ALL),
+    Program("node-redis 6", "node:redis", "RESP2", node("node_redis", "redis", "2"), settings=ALL),
+    Program("node-redis 6", "node:redis", "RESP3", node("node_redis", "redis", "3"), settings=ALL),
+    Program("BullMQ", "node:bullmq", "RESP3", node("node_bullmq"), settings=PINNED),
     Program("BullMQ", "node:bullmq", "RESP3", node("node_bullmq", "{{bull}}"), "with a hash tag as its prefix"),
-    Program("Bee-Queue", "node:bee-queue", "RESP2", node("node_bee"), "", [DEFAULT, PIN]),
+    Program("Bee-Queue", "node:bee-queue", "RESP2", node("node_bee", "bq"), settings=PINNED),
+    Program("Bee-Queue", "node:bee-queue", "RESP2", node("node_bee", "{{bq}}"), "with a hash tag as its prefix"),
     Program("connect-redis", "node:connect-redis", "RESP3", node("node_session"), "express-session over node-redis 6"),
     Program("redlock", "node:redlock", "RESP3", node("node_redlock"), "over ioredis"),
     Program("rate-limiter-flexible", "node:rate-limiter-flexible", "RESP3", node("node_limiter")),
-    Program("Django cache", "python:django", "RESP3", python("django_cache", DJANGO, "0"), "database 0", [DEFAULT, PER_SLOT, PIN]),
-    Program("Django cache", "python:django", "RESP3", python("django_cache", DJANGO, "1"), "database 1", [DEFAULT, PER_SLOT, SELECT_PER_SLOT, PIN]),
-    Program("django-redis", "python:django-redis", "RESP3", python("django_cache", DJANGO_REDIS, "0"), "", [DEFAULT, PER_SLOT, PIN]),
-    Program("Flask-Caching", "python:flask-caching", "RESP3", python("flask_cache"), "", [DEFAULT, PER_SLOT, PIN]),
-    Program("Celery", "python:celery", "RESP3", python("celery_app"), "broker and results", [DEFAULT, PER_SLOT, PIN]),
-    Program("RQ", "python:rq", "RESP3", python("rq_app"), "", [DEFAULT, PER_SLOT, PIN]),
-    Program("Dramatiq", "python:dramatiq", "RESP3", python("dramatiq_app"), "", [DEFAULT, PIN]),
-    Program("Huey", "python:huey", "RESP3", python("huey_app"), "", [DEFAULT, PIN]),
+    Program("Django cache", "python:django", "RESP3", python("django_cache", DJANGO, "0", "shop"), settings=ALL),
+    Program(
+        "Django cache", "python:django", "RESP3", python("django_cache", DJANGO, "0", "{{shop}}"),
+        "with a hash tag as its prefix",
+    ),
+    Program(
+        "Django cache", "python:django", "RESP3", python("django_cache", DJANGO, "1", "shop"),
+        "database 1", DATABASES,
+    ),
+    Program(
+        "django-redis", "python:django-redis", "RESP3", python("django_cache", DJANGO_REDIS, "0", "shop"),
+        settings=ALL,
+    ),
+    Program(
+        "django-redis", "python:django-redis", "RESP3", python("django_cache", DJANGO_REDIS, "0", "{{shop}}"),
+        "with a hash tag as its prefix",
+    ),
+    Program("Flask-Caching", "python:flask-caching", "RESP3", python("flask_cache"), settings=ALL),
+    Program("Celery", "python:celery", "RESP3", python("celery_app"), settings=ALL),
+    Program(
+        "Celery", "python:celery", "RESP3", python("celery_app", "{{celery}}"),
+        "with a hash tag as its key prefix",
+    ),
+    Program("RQ", "python:rq", "RESP3", python("rq_app"), settings=ALL),
+    Program("Dramatiq", "python:dramatiq", "RESP3", python("dramatiq_app", "dramatiq"), settings=PINNED),
+    Program(
+        "Dramatiq", "python:dramatiq", "RESP3", python("dramatiq_app", "{{dramatiq}}"),
+        "with a hash tag as its namespace",
+    ),
+    Program("Huey", "python:huey", "RESP3", python("huey_app"), settings=PINNED),
     Program("redlock-py", "python:redlock-py", "RESP3", python("locks", "redlock")),
-    Program("python-redis-lock", "python:python-redis-lock", "RESP3", python("locks", "redis_lock"), "", [DEFAULT, PIN]),
-    Program("pottery", "python:pottery", "RESP3", python("locks", "pottery"), "", [DEFAULT, PIN]),
-    Program("limits", "python:limits", "RESP3", python("limits_app"), "", [DEFAULT, PIN]),
-    Program("redis-rb", "debian:ruby-redis", "RESP2", ruby("ruby_redis"), "", [DEFAULT, PER_SLOT, PIN]),
-    Program("Sidekiq", "debian:ruby-sidekiq", "RESP2", ruby("ruby_sidekiq"), "over redis-rb", [DEFAULT, PER_SLOT, PIN]),
-    Program("phpredis", "debian:php-redis", "RESP2", php("php_redis"), "", [DEFAULT, PER_SLOT, PIN]),
-    Program("Predis", "debian:php-predis", "RESP2", php("php_predis"), "", [DEFAULT, PER_SLOT, PIN]),
+    Program(
+        "python-redis-lock", "python:python-redis-lock", "RESP3", python("locks", "redis_lock", "report"),
+        settings=PINNED,
+    ),
+    Program(
+        "python-redis-lock", "python:python-redis-lock", "RESP3", python("locks", "redis_lock", "{{report}}"),
+        "with a hash tag in names",
+    ),
+    Program("pottery", "python:pottery", "RESP3", python("locks", "pottery"), settings=PINNED),
+    Program(
+        "limits", "python:limits", "RESP3", python("limits_app"),
+        settings=PINNED, {"reset": "its script looks for keys that it does not name"},
+    ),
+    Program("redis-rb", "debian:ruby-redis", "RESP2", ruby("ruby_redis"), settings=ALL),
+    Program("Sidekiq", "debian:ruby-sidekiq", "RESP2", ruby("ruby_sidekiq"), "over redis-rb", ALL),
+    Program("phpredis", "debian:php-redis", "RESP2", php("php_redis"), settings=ALL),
+    Program("Predis", "debian:php-predis", "RESP2", php("php_predis"), settings=ALL),
     Program("redis-cli", "debian:redis-tools", "RESP2, RESP3", python("redis_cli"), "with its special modes"),
-    Program("redis-rs", "cargo:redis", "RESP2", ["{examples}/redis_rs", "{port}", "2"], "", [DEFAULT, PER_SLOT, PIN]),
-    Program("redis-rs", "cargo:redis", "RESP3", ["{examples}/redis_rs", "{port}", "3"], "", [DEFAULT, PER_SLOT, PIN]),
+    Program("redis-rs", "cargo:redis", "RESP2", ["{examples}/redis_rs", "{port}", "2"], settings=ALL),
+    Program("redis-rs", "cargo:redis", "RESP3", ["{examples}/redis_rs", "{port}", "3"], settings=ALL),
 ]
