@@ -349,6 +349,22 @@ impl Replies {
         }
     }
 
+    /// Appends to the output of `client` what answers no request: messages to a subscriber. The output holds whole
+    /// replies only, so it stands between two of them, in front of those that have not come or wait for their turn.
+    /// Gives how many bytes the client has not been sent.
+    pub fn push(&mut self, client: ClientId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let Some(queue) = self.queues.get_mut(client as usize) else { return 0 };
+        if queue.out.capacity() == 0 {
+            queue.out = self.spares.pop().unwrap_or_default();
+        }
+        write(&mut queue.out);
+        if !queue.dirty {
+            queue.dirty = true;
+            self.dirty.push(client);
+        }
+        queue.unwritten().len()
+    }
+
     /// The clients to write to, swapped for the empty `list`.
     pub fn take_dirty(&mut self, list: &mut Vec<ClientId>) {
         debug_assert!(list.is_empty(), "the last list of clients was not worked off");

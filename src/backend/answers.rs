@@ -1,6 +1,7 @@
 //! What follows from each reply of a node: most go to their client, some are orders to the proxy.
 
-use super::pipeline::{Expect, Pending, Pipeline, Taken};
+use super::pipeline::Pipeline;
+use super::record::{Expect, Pending, Taken};
 use super::redirect::{self, Target, Verdict};
 use super::retry::Retries;
 use super::{Backend, PipelineId};
@@ -75,24 +76,42 @@ impl Backend {
         if reply.first() == Some(&b'>') {
             return Err(Broken::Unasked);
         }
-        if pipeline.skip_asking() {
+        if pipeline.skip_prelude(reply) {
             // Refused ASKING: the request behind it gets an error of its own.
             return Ok(());
         }
         let (proto, node) = (pipeline.proto, pipeline.node);
-        let verdict = redirect::read(reply);
         let frame: Box<[u8]> = pipeline.head_frame().into();
         let pending = match pipeline.pop() {
             Some(Expect::Deliver(pending)) => pending,
             other => return Err(unusable(other.as_ref())),
         };
+        let unit = pending.traits.is_unit().then(|| pipeline.told());
         let Some(from) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
         let request = Taken { pending, frame, may_have_run: false };
-        let answer = Answer { pipe, proto, from, reply };
+        let mut answer = Answer { pipe, proto, from, reply };
+        let worded;
+        let verdict = match unit {
+            None => redirect::read(reply),
+            Some(told) if told.ran() => {
+                let text =
+                    "PROXYUNKNOWN the node did not take up the transaction: commands of it may have been executed";
+                replies.fail(request.pending.ticket, text);
+                return Ok(());
+            }
+            Some(told) => {
+                let (verdict, text) = told.verdict(reply);
+                worded = text;
+                if verdict != Verdict::Pass {
+                    answer.reply = &worded;
+                }
+                verdict
+            }
+        };
         match verdict {
             Verdict::Pass => {
                 self.retries.overtaken_by(&request.pending, &request.frame, replies);
-                replies.deliver(request.pending.ticket, reply);
+                replies.deliver(request.pending.ticket, answer.reply);
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
             Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
@@ -212,7 +231,7 @@ fn deliver(
             return Ok(Some(*at + len));
         }
         *at += len;
-        if !pipeline.skip_asking() {
+        if !pipeline.skip_prelude(reply) {
             match pipeline.pop() {
                 Some(Expect::Deliver(pending)) => {
                     if !retries.is_empty() {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Options;
 use crate::cluster::topology::Topology;
+use crate::pubsub::Registry;
 
 /// A number that one thread writes and others read.
 #[derive(Debug, Default)]
@@ -46,6 +47,8 @@ pub struct Tally {
     pub unasked: Counter,
     /// Requests that were answered with a timeout.
     pub timed_out: Counter,
+    /// Subscribers that were closed because their messages piled up.
+    pub slow: Counter,
     /// Its clients, counted up where they are accepted and down where they end.
     pub clients: AtomicUsize,
 }
@@ -58,6 +61,8 @@ pub struct Process {
     pub max_clients: usize,
     /// The port that clients connect to, for `INFO`; 0 when there is none.
     pub port: u16,
+    /// What clients of all workers are subscribed to.
+    pub registry: Arc<Registry>,
     /// The map of the cluster.
     pub map: Arc<ArcSwap<Topology>>,
     /// One for each worker.
@@ -81,6 +86,7 @@ impl Process {
             options,
             max_clients,
             port,
+            registry: Arc::default(),
             map,
             tallies: std::iter::repeat_with(Tally::default).take(workers).collect(),
             accepted: AtomicU64::new(0),

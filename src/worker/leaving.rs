@@ -32,6 +32,7 @@ impl Worker {
     pub(super) fn close(&mut self, id: ClientId) {
         let Some(mut client) = self.clients.try_remove(id as usize) else { return };
         self.room.replies.close(id);
+        self.room.pubsub.forget(id, &mut self.room.replies);
         client.link.finish();
         self.tally().clients.fetch_sub(1, Ordering::Relaxed);
     }
@@ -49,6 +50,8 @@ impl Worker {
             let Some(client) = self.clients.get(id as usize) else { continue };
             let queue = self.room.replies.queue(id);
             let is_quiet = queue.is_some_and(|queue| queue.in_flight() == 0);
+            // A subscriber is silent by nature.
+            let is_quiet = is_quiet && !self.room.pubsub.has(id);
             let is_late = client.leaving_since.is_some_and(|since| now >= since + LINGER_MS);
             if is_late || overdue || (idle > 0 && is_quiet && client.session.idle_ms(now) >= idle) {
                 self.close(id);

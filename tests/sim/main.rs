@@ -17,6 +17,7 @@ mod maps;
 mod net;
 mod order;
 mod proxy;
+mod pubsub;
 mod redirects;
 mod relay;
 mod world;

@@ -1,0 +1,1 @@
+//! Subscriptions without a network: what clients are told and counted.
