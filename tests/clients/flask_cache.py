@@ -9,7 +9,9 @@ from flask import Flask
 from flask_caching import Cache
 
 app = Flask("matrix")
-app.config.update(CACHE_TYPE="RedisCache", CACHE_REDIS_URL=f"{URL}/0", CACHE_DEFAULT_TIMEOUT=60, CACHE_KEY_PREFIX="shop:")
+app.config.update(
+    CACHE_TYPE="RedisCache", CACHE_REDIS_URL=f"{URL}/0", CACHE_DEFAULT_TIMEOUT=60, CACHE_KEY_PREFIX="shop:"
+)
 cache = Cache(app)
 calls = []
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-from page import page
+from page import label, page
 from programs import DEFAULT, PROGRAMS
 from stand import Plain, Refused, Stand
 from versions import Versions
@@ -96,7 +96,7 @@ def try_settings(program, stand, args):
             result = Run(program, setting, f"fail the whole program: {why}\n", 1)
         runs.append(result)
         title = " ".join((setting or "default").split())
-        print(f"{program.name} {program.variant} [{title}]: {len(result.ok)} ok, {len(result.failed)} failed", flush=True)
+        print(f"{label(program)} [{title}]: {len(result.ok)} ok, {len(result.failed)} failed", flush=True)
         for name, why in result.failed.items():
             print(f"    {name}: {why}", flush=True)
         if args.verbose or result.unexpected():
@@ -122,8 +122,8 @@ def main():
     with Plain() if args.direct else Stand(args.binary) as stand:
         for program in chosen:
             results.append(try_settings(program, stand, args))
-    failed = [runs[-1].program.name for runs in results if not runs[-1].works()]
-    stale = [] if args.direct else [(r[-1].program.name, name) for r in results for name in r[-1].stale()]
+    failed = [label(runs[-1].program) for runs in results if not runs[-1].works()]
+    stale = [] if args.direct else [(label(r[-1].program), name) for r in results for name in r[-1].stale()]
     for name in failed:
         print(f"failed: {name}")
     for name, what in stale:

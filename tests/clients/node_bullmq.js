@@ -23,7 +23,7 @@ feature("jobs", async () => {
 
 feature("delayed and prioritized jobs", async () => {
   const queue = keep(new Queue("delayed", options));
-  await queue.add("late", {}, { delay: 300 });
+  await queue.add("late", {}, { delay: 2000 });
   await queue.add("low", {}, { priority: 10 });
   await queue.add("high", {}, { priority: 1 });
   const done = [];

@@ -26,7 +26,7 @@ feature("connect", async () => {
 feature("all types", async () => {
   assert.equal(await client.set("s", "1", "EX", 100), "OK");
   assert.equal(await client.get("s"), "1");
-  assert.equal(await client.ttl("s"), 100);
+  assert.ok((await client.ttl("s")) > 90);
   assert.deepEqual(await client.getBuffer("s"), Buffer.from("1"));
   assert.equal(await client.hset("h", { f: "v", g: "w" }), 2);
   assert.deepEqual(plain(await client.hgetall("h")), { f: "v", g: "w" });

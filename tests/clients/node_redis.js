@@ -35,7 +35,7 @@ feature("connect", async () => {
 feature("all types", async () => {
   assert.equal(await client.set("s", "1", { EX: 100 }), "OK");
   assert.equal(await client.get("s"), "1");
-  assert.equal(await client.ttl("s"), 100);
+  assert.ok((await client.ttl("s")) > 90);
   assert.equal(await client.hSet("h", { f: "v", g: "w" }), 2);
   assert.deepEqual({ ...(await client.hGetAll("h")) }, { f: "v", g: "w" });
   assert.equal(await client.rPush("l", ["a", "b"]), 2);

@@ -19,7 +19,8 @@ def shown(setting):
 
 
 def label(program):
-    return f"{program.name} ({program.variant})" if program.variant else program.name
+    what = [program.variant] if program.variant else []
+    return f"{program.name} ({', '.join([*what, program.protocol])})"
 
 
 def listed(names):
@@ -49,7 +50,8 @@ def page(results, versions):
     for runs in results:
         program = runs[-1].program
         release = versions(program.package)
-        text += f"| {label(program)} | {release} | {program.protocol} | {result(runs)} |\n"
+        name = f"{program.name}, {program.variant}" if program.variant else program.name
+        text += f"| {name} | {release} | {program.protocol} | {result(runs)} |\n"
     text += "\n## What was done\n"
     for runs in results:
         last = runs[-1]

@@ -39,7 +39,7 @@ feature('connect', function () use ($client) {
 feature('all types', function () use ($client) {
     expect($client->set('s', '1', ['ex' => 100, 'nx']), true);
     expect($client->get('s'), '1');
-    expect($client->ttl('s'), 100);
+    expect($client->ttl('s') > 90, true);
     expect($client->hMSet('h', ['f' => 'v', 'g' => 'w']), true);
     expect($client->hGetAll('h'), ['f' => 'v', 'g' => 'w']);
     expect($client->rPush('l', 'a', 'b', 'c'), 3);

@@ -68,7 +68,7 @@ def strings():
 @feature
 def expiry():
     client.set("e", "1", ex=100)
-    expect(client.ttl("e"), 100)
+    expect(90 < client.ttl("e") <= 100, True)
     expect(client.expire("e", 50, lt=True), True)
     expect(client.persist("e"), True)
     expect(client.pttl("e"), -1)
@@ -90,7 +90,8 @@ def bitmaps_hyperloglog_and_geo():
     expect(client.pfadd("hll", "a", "b", "c"), 1)
     expect(client.pfcount("hll"), 3)
     client.geoadd("geo", (13.361389, 38.115556, "Palermo", 15.087269, 37.502669, "Catania"))
-    expect(client.geosearch("geo", longitude=15, latitude=37, radius=200, unit="km", sort="ASC"), ["Catania", "Palermo"])
+    found = client.geosearch("geo", longitude=15, latitude=37, radius=200, unit="km", sort="ASC")
+    expect(found, ["Catania", "Palermo"])
     expect(round(client.geodist("geo", "Palermo", "Catania", unit="km")), 166)
 
 
@@ -271,7 +272,8 @@ def scripts():
 
 @feature
 def functions():
-    code = "#!lua name=matrix\nredis.register_function('matrix_add', function(k, a) return redis.call('incrby', k[1], a[1]) end)"
+    body = ADD.replace("KEYS", "keys").replace("ARGV", "args")
+    code = f"#!lua name=matrix\nredis.register_function('matrix_add', function(keys, args) {body} end)"
     expect(client.function_load(code, replace=True), "matrix")
     expect([client.fcall("matrix_add", 1, f"fn:{n}", n) for n in range(20)], list(range(20)))
     client.function_delete("matrix")

@@ -121,7 +121,8 @@ def latency():
 
 @feature
 def pipe():
-    commands = b"".join(b"*3\r\n$3\r\nSET\r\n$%d\r\npipe:%d\r\n$1\r\nv\r\n" % (len(f"pipe:{n}"), n) for n in range(5000))
+    keys = [f"pipe:{n}" for n in range(5000)]
+    commands = "".join(f"*3\r\n$3\r\nSET\r\n${len(key)}\r\n{key}\r\n$1\r\nv\r\n" for key in keys).encode()
     done = subprocess.run([*CLI, "--pipe"], input=commands, capture_output=True, timeout=15)
     has((done.stdout + done.stderr).decode(), "errors: 0, replies: 5000")
     expect(cli("EXISTS", "pipe:0", "pipe:4999"), "2")
@@ -171,7 +172,8 @@ def interactive_help():
 @feature
 def load_by_redis_benchmark():
     command = ["redis-benchmark", "-p", str(PORT), "-n", "2000", "-c", "10", "-P", "4", "-q", "-t"]
-    done = subprocess.run([*command, "set,get,incr,lpush,sadd,hset,zadd,mset"], capture_output=True, text=True, timeout=60)
+    command.append("set,get,incr,lpush,sadd,hset,zadd,mset")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     has(done.stdout, r"SET: [\d.]+ requests per second[\s\S]*MSET")
     expect("rror" in done.stdout + done.stderr.replace("WARNING", ""), False)
 

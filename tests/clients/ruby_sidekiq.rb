@@ -6,8 +6,8 @@ ENV["CLIENTS_URL"] = "redis://127.0.0.1:#{PORT}/0"
 require_relative "sidekiq_app"
 require "sidekiq/api"
 
-worker = spawn("sidekiq", "-r", File.join(__dir__, "sidekiq_app.rb"), "-q", "default", "-q", "low", "-c", "4", "-t", "1",
-               %i[out err] => File::NULL)
+options = ["-r", File.join(__dir__, "sidekiq_app.rb"), "-q", "default", "-q", "low", "-c", "4", "-t", "1"]
+worker = spawn("sidekiq", *options, %i[out err] => File::NULL)
 number = ->(name) { Sidekiq.redis { |redis| redis.get(name).to_i } }
 
 feature("jobs") do
