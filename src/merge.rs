@@ -334,6 +334,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_proxy_knows_itself_goes_into_the_whole() {
+        let mut count = Gather::new(Merge::Receivers, Proto::Resp2, 1).with_number(-3);
+        assert!(count.add(0, b":2\r\n"));
+        assert_eq!(whole(&count), ":0\r\n", "never below nobody");
+        let mut names = Gather::new(Merge::Union, Proto::Resp2, 2).with_elements(b"$1\r\na\r\n".to_vec(), 1);
+        names.add(0, b"*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        names.add(1, b"*2\r\n$1\r\nb\r\n$1\r\nc\r\n");
+        assert_eq!(whole(&names), "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n");
+        let ours = b"$1\r\na\r\n:-1\r\n$1\r\nb\r\n:-5\r\n".to_vec();
+        let mut pairs = Gather::new(Merge::Pairs, Proto::Resp2, 2).with_elements(ours, 4);
+        pairs.add(0, b"*4\r\n$1\r\na\r\n:3\r\n$1\r\nb\r\n:1\r\n");
+        pairs.add(1, b"*4\r\n$1\r\na\r\n:2\r\n$1\r\nb\r\n:0\r\n");
+        assert_eq!(whole(&pairs), "*4\r\n$1\r\na\r\n:4\r\n$1\r\nb\r\n:0\r\n");
+    }
+
+    #[test]
     fn a_fan_out_puts_elements_together() {
         let mut gather = Gather::new(Merge::Concat, Proto::Resp3, 3);
         gather.add(1, b"*2\r\n$1\r\na\r\n*1\r\n:1\r\n");

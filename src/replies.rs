@@ -60,6 +60,12 @@ impl Ticket {
         (sequence.wrapping_sub(self.sequence) as i32) < 0
     }
 
+    /// Its place among the parts of merges, if it is for a part of a request.
+    #[must_use]
+    pub const fn part(&self) -> Option<u32> {
+        if self.part == WHOLE { None } else { Some(self.part) }
+    }
+
     /// Its place, counted from the beginning of the client.
     #[must_use]
     pub const fn sequence(&self) -> u32 {
@@ -232,6 +238,13 @@ impl Replies {
     #[must_use]
     pub fn queue(&self, client: ClientId) -> Option<&Queue> {
         self.queues.get(client as usize)
+    }
+
+    /// What [`Ticket::client_key`] gives for the requests of `client`.
+    #[must_use]
+    pub fn client_key(&self, client: ClientId) -> Option<u64> {
+        let queue = self.queues.get(client as usize)?;
+        Some(u64::from(queue.generation) << 32 | u64::from(client))
     }
 
     /// Whether its client has made requests since that of `ticket`.

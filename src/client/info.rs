@@ -73,7 +73,7 @@ fn clients(room: &Room, _: &Topology, out: &mut String) {
     lines!(out,
         "connected_clients": room.process.clients(),
         "maxclients": room.process.max_clients,
-        "blocked_clients": 0,
+        "blocked_clients": room.process.blocked.load(std::sync::atomic::Ordering::Relaxed),
     );
 }
 

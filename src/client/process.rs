@@ -71,6 +71,8 @@ pub struct Process {
     pub accepted: AtomicU64,
     /// Clients refused because there were too many.
     pub refused: AtomicU64,
+    /// Clients that wait in a blocking command.
+    pub blocked: AtomicUsize,
     /// Tells this process from another, 40 hexadecimal digits.
     pub run_id: String,
     started: Instant,
@@ -91,6 +93,7 @@ impl Process {
             tallies: std::iter::repeat_with(Tally::default).take(workers).collect(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            blocked: AtomicUsize::new(0),
             run_id: run_id(),
             started: Instant::now(),
             spare: Tally::default(),

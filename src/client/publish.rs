@@ -59,7 +59,9 @@ pub(super) fn pubsub(
         "channels" | "shardchannels" => {
             let mut elements = Vec::new();
             let ours = registry.channels(request.arg(2).unwrap_or(b"*"), is_shard);
-            ours.iter().for_each(|name| encode::bulk(&mut elements, name));
+            for name in &ours {
+                encode::bulk(&mut elements, name);
+            }
             gather(Merge::Union).with_elements(elements, ours.len())
         }
         "numsub" | "shardnumsub" => {

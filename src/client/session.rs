@@ -38,6 +38,7 @@ impl Session {
         if self.must_wait(client, room) {
             return;
         }
+        self.unblocked(room);
         self.wait = None;
         let inbox = std::mem::take(&mut self.inbox);
         self.taken += self.walk(client, inbox.get(self.taken..).unwrap_or_default(), args, room);

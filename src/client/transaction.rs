@@ -140,12 +140,9 @@ impl Session {
             self.unpin(client, room);
             return refuse(client, ABORTED, room);
         }
-        if watching.is_some() {
-            if is_busy {
-                // What the client sent before must have had its effect on what it watches.
-                return Flow::Quiet;
-            }
-            return blocking::exec(self, client, room);
+        if let Some(slot) = watching {
+            // What the client sent before must have had its effect on what it watches.
+            return if is_busy { Flow::Quiet } else { blocking::exec(self, client, slot, room) };
         }
         let (sent, slot) = (transaction.sent(), transaction.slot);
         if sent == 0 {

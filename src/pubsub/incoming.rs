@@ -123,10 +123,13 @@ impl Subscriptions {
             return;
         }
         let is_target = topic.target == Some(from);
-        match &mut topic.handover {
-            Some(handover) if is_source => handover.remember(frame),
-            Some(handover) if is_target => handover.keep(frame),
-            _ => {}
+        if let Some(handover) = &mut topic.handover {
+            match handover.tail() {
+                Some(_) if is_source && !handover.is_new(frame) => return,
+                None if is_source => handover.remember(frame),
+                None if is_target => handover.keep(frame),
+                _ => {}
+            }
         }
         if is_source {
             self.spread(id, frame, replies);
@@ -237,18 +240,14 @@ impl Subscriptions {
         topic.hops = topic.hops.saturating_add(1);
         let may_go = topic.hops <= MAX_HOPS;
         // A node must not be able to send the proxy anywhere: discovery decides who belongs to the cluster.
-        match target.filter(|addr| may_go && self.map.nodes.iter().any(|node| node.addr == *addr)) {
-            Some(addr) => {
-                let target = self.feed(&addr);
-                self.settle_in(id, target, &[target], replies);
-            }
-            None => {
-                if let Some(topic) = self.topics.get_mut(id as usize) {
-                    topic.hops = 0;
-                }
-                self.ask_later(id, feed, SOON_MS);
-            }
+        if let Some(addr) = target.filter(|addr| may_go && self.map.nodes.iter().any(|node| node.addr == *addr)) {
+            let target = self.feed(&addr);
+            return self.settle_in(id, target, &[target], replies);
         }
+        if let Some(topic) = self.topics.get_mut(id as usize) {
+            topic.hops = 0;
+        }
+        self.ask_later(id, feed, SOON_MS);
     }
 
     /// The connection is gone: everything on it is asked for again, here or where it belongs by the next map.

@@ -224,6 +224,3 @@ impl Subscriptions {
         self.around.answer_timeout.as_millis() as Millis
     }
 }
-
-#[cfg(test)]
-mod tests;

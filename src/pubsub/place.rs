@@ -175,6 +175,12 @@ impl Subscriptions {
         let now = self.now;
         let Some(topic) = self.topics.get_mut(id as usize) else { return };
         if topic.source == topic.target {
+            if let Some(end) = topic.handover.as_ref().and_then(Handover::tail).filter(|end| *end > now) {
+                self.handing.insert(id);
+                return self.wake_by(end);
+            }
+            topic.handover = None;
+            self.handing.remove(&id);
             return;
         }
         // Other nodes of a shard tell its messages no longer when they do not own it.
@@ -194,9 +200,11 @@ impl Subscriptions {
             }
         }
         topic.source = topic.target;
-        self.handing.remove(&id);
-        if let Some(handover) = topic.handover.take() {
-            for message in handover.finish() {
+        if let Some(handover) = &mut topic.handover {
+            let messages = handover.change(now);
+            self.handing.insert(id);
+            self.wake_by(now);
+            for message in messages {
                 self.spread(id, &message, replies);
             }
         }

@@ -92,10 +92,12 @@ impl Registry {
         }
         let names = self.lock();
         let [channels, patterns, shards] = &*names;
-        let named = |of_kind: &Names| of_kind.get(channel).map_or(0, |entry| entry.correction(node));
         if shard {
-            return named(shards);
+            // It may be answered by another node than the one that was asked; each worker counts at one of them.
+            let most = |entry: &Entry| entry.workers.iter().map(|(_, count)| *count).max().unwrap_or(0);
+            return shards.get(channel).map_or(0, |entry| entry.clients - most(entry));
         }
+        let named = |of_kind: &Names| of_kind.get(channel).map_or(0, |entry| entry.correction(node));
         let matching = patterns.iter().filter(|(name, _)| pattern::matches(name, channel));
         named(channels) + matching.map(|(_, entry)| entry.correction(node)).sum::<i64>()
     }

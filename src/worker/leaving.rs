@@ -16,6 +16,10 @@ impl Worker {
     /// Nothing more is taken from this client; it gets what it is owed, and is closed then.
     pub(super) fn leave(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id as usize) else { return };
+        if client.session.is_blocked() {
+            // Nothing may be popped for somebody who is gone.
+            return self.close(id);
+        }
         client.leaving_since.get_or_insert(self.room.now);
         self.sweeper.arm(SWEEP);
         self.close_if_served(id);
@@ -31,6 +35,7 @@ impl Worker {
 
     pub(super) fn close(&mut self, id: ClientId) {
         let Some(mut client) = self.clients.try_remove(id as usize) else { return };
+        client.session.gone(id, &mut self.room);
         self.room.replies.close(id);
         self.room.pubsub.forget(id, &mut self.room.replies);
         client.link.finish();
@@ -67,9 +72,10 @@ impl Worker {
 
     /// Ends a client at the boundary of a reply, for a drain.
     pub(super) fn send_away(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.get_mut(id as usize)
-            && !client.session.is_waiting()
-        {
+        let Some(client) = self.clients.get_mut(id as usize) else { return };
+        if client.session.is_blocked() {
+            client.session.wake(id, &mut self.room);
+        } else if !client.session.is_waiting() {
             client.session.close();
             self.leave(id);
         }

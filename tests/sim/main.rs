@@ -20,4 +20,5 @@ mod proxy;
 mod pubsub;
 mod redirects;
 mod relay;
+mod resubscribed;
 mod world;

@@ -1,1 +1,0 @@
-//! Subscriptions without a network: what clients are told and counted.
