@@ -69,11 +69,11 @@ def groups_and_pipelines():
 @feature
 def rate_limits():
     backend = LimitsBackend(host="127.0.0.1", port=PORT)
-    mutex = ConcurrentRateLimiter(backend, "mutex", limit=1)
+    mutex = ConcurrentRateLimiter(backend, f"{sys.argv[2]}-mutex", limit=1)
     with mutex.acquire():
         with mutex.acquire(raise_on_failure=False) as acquired:
             expect(acquired, False)
-    window = WindowRateLimiter(backend, "window", limit=2, window=5)
+    window = WindowRateLimiter(backend, f"{sys.argv[2]}-window", limit=2, window=5)
     acquired = []
     for _ in range(3):
         with window.acquire(raise_on_failure=False) as one:
