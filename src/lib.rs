@@ -45,6 +45,7 @@ pub mod demo;
 pub mod keyspace;
 pub mod merge;
 pub mod net;
+pub mod pubsub;
 pub mod replies;
 pub mod resp;
 pub mod route;

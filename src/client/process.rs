@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Options;
 use crate::cluster::topology::Topology;
+use crate::pubsub::Registry;
 
 /// A number that one thread writes and others read.
 #[derive(Debug, Default)]
@@ -46,6 +47,8 @@ pub struct Tally {
     pub unasked: Counter,
     /// Requests that were answered with a timeout.
     pub timed_out: Counter,
+    /// Subscribers that were closed because their messages piled up.
+    pub slow: Counter,
     /// Its clients, counted up where they are accepted and down where they end.
     pub clients: AtomicUsize,
 }
@@ -58,6 +61,8 @@ pub struct Process {
     pub max_clients: usize,
     /// The port that clients connect to, for `INFO`; 0 when there is none.
     pub port: u16,
+    /// What clients of all workers are subscribed to.
+    pub registry: Arc<Registry>,
     /// The map of the cluster.
     pub map: Arc<ArcSwap<Topology>>,
     /// One for each worker.
@@ -66,6 +71,8 @@ pub struct Process {
     pub accepted: AtomicU64,
     /// Clients refused because there were too many.
     pub refused: AtomicU64,
+    /// Clients that wait in a blocking command.
+    pub blocked: AtomicUsize,
     /// Tells this process from another, 40 hexadecimal digits.
     pub run_id: String,
     started: Instant,
@@ -81,10 +88,12 @@ impl Process {
             options,
             max_clients,
             port,
+            registry: Arc::default(),
             map,
             tallies: std::iter::repeat_with(Tally::default).take(workers).collect(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            blocked: AtomicUsize::new(0),
             run_id: run_id(),
             started: Instant::now(),
             spare: Tally::default(),
