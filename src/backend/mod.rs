@@ -6,18 +6,23 @@
 //!
 //! - `send`, `flush`, `read`: the way of a request, called by the worker's turn (this file)
 //! - [`answers`]: what follows from an error reply
+//! - [`here`]: requests that only one node may answer
 //! - [`repair`]: lost connections, deadlines, new maps
 
 mod answers;
 mod blocked;
 mod dedicated;
+mod here;
 mod options;
 mod pipeline;
 mod prelude;
 mod record;
 mod redirect;
 mod repair;
+mod report;
 mod retry;
+mod scripts;
+mod slow;
 mod view;
 
 use std::cell::RefCell;
@@ -35,12 +40,16 @@ use crate::cluster::dial::{ConnectError, Conversation};
 use crate::net::{Addr, Net, Ready, Stream, Token};
 use crate::replies::{Replies, Ticket};
 use crate::resp::Proto;
-pub use options::{Counts, Options};
 use dedicated::{Loan, Pool};
+pub use options::{Counts, Options};
 use pipeline::{Holder, LoanKey, Pipeline, State};
 pub use prelude::{EXEC, MULTI};
 use record::{Expect, Pending, Taken, Traits};
+pub use report::NodeReport;
 use retry::Retries;
+pub use scripts::Scripts;
+pub use slow::Slow;
+use slow::Watchful;
 use view::{NOBODY, NodeId, View};
 
 /// Milliseconds since the worker began; read once a turn.
@@ -84,6 +93,8 @@ struct Node {
     pool: Pool,
     /// Whether the map that was adopted last names it.
     listed: bool,
+    /// Connections to it that broke or could not be made.
+    lost: u64,
 }
 
 impl Node {
@@ -111,6 +122,10 @@ pub struct Surroundings {
     pub token: Token,
     /// Pushed on the ready list when a dialling task has ended.
     pub dialed: Token,
+    /// Pushed on the ready list when requests were slow.
+    pub desk: Token,
+    /// What clients have loaded.
+    pub scripts: Arc<Scripts>,
     /// To discovery; when it is full a hint is dropped: the next one will do.
     pub hints: mpsc::Sender<Hint>,
 }
@@ -124,6 +139,8 @@ pub struct Backend {
     view: View,
     /// Each primary with a slot that it owns, for requests without a key.
     primaries: Vec<u16>,
+    /// Each primary, those without slots too.
+    leaders: Vec<NodeId>,
     next_primary: usize,
     pipelines: Slab<Pipeline>,
     generation: u32,
@@ -133,6 +150,8 @@ pub struct Backend {
     loans: BTreeMap<LoanKey, Loan>,
     retries: Retries,
     dialed: Rc<RefCell<Vec<Dialed>>>,
+    /// Scripts on their way to nodes that miss them.
+    sent_scripts: Vec<scripts::Sent>,
     now: Millis,
     /// When something has to be looked at again.
     wake_at: Millis,
@@ -141,6 +160,7 @@ pub struct Backend {
     /// Whether a pipeline that was full has room again.
     drained: bool,
     jitter: u32,
+    watchful: Watchful,
     /// What happened, for `INFO` and the metrics.
     pub counts: Counts,
 }
@@ -149,6 +169,7 @@ impl Backend {
     /// A backend without nodes; [`adopt`](Self::adopt) gives it some.
     #[must_use]
     pub fn new(options: Options, around: Surroundings, seed: u32) -> Self {
+        let watchful = Watchful::new(options.slow_threshold);
         Self {
             options,
             around,
@@ -156,6 +177,7 @@ impl Backend {
             by_addr: HashMap::new(),
             view: View::new(),
             primaries: Vec::new(),
+            leaders: Vec::new(),
             next_primary: seed as usize,
             pipelines: Slab::new(),
             generation: 0,
@@ -163,11 +185,13 @@ impl Backend {
             loans: BTreeMap::new(),
             retries: Retries::default(),
             dialed: Rc::default(),
+            sent_scripts: Vec::new(),
             now: 0,
             wake_at: NEVER,
             refused: false,
             drained: false,
             jitter: seed | 1,
+            watchful,
             counts: Counts::default(),
         }
     }
