@@ -95,7 +95,12 @@ fn the_page_of_the_configuration_has_every_key_with_its_default() {
     }
     let keys: BTreeMap<String, String> =
         known_keys().map(|key| (key.to_owned(), default_of(key).unwrap_or_else(|| "none".to_owned()))).collect();
-    assert_eq!(told, keys);
+    let differ = |(key, default): (&String, &String), other: &BTreeMap<String, String>| {
+        (other.get(key) != Some(default)).then(|| format!("{key}: {default}"))
+    };
+    let missing: Vec<String> = keys.iter().filter_map(|key| differ(key, &told)).collect();
+    let wrong: Vec<String> = told.iter().filter_map(|row| differ(row, &keys)).collect();
+    assert!(missing.is_empty() && wrong.is_empty(), "there is {missing:?}, the page says {wrong:?}");
 }
 
 /// The text under a heading, up to the next one of its kind.
