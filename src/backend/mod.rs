@@ -259,6 +259,12 @@ impl Backend {
         &self.primaries
     }
 
+    /// Whether both slots belong to one node.
+    #[must_use]
+    pub fn share_a_node(&self, one: u16, other: u16) -> bool {
+        self.view.owner(one) == self.view.owner(other)
+    }
+
     /// A slot of some primary, another one each time, for requests without a key; slot 0 while none is known.
     pub fn any_slot(&mut self) -> u16 {
         self.next_primary = self.next_primary.wrapping_add(1);
