@@ -49,6 +49,7 @@ pub mod replies;
 pub mod resp;
 pub mod route;
 pub mod run;
+pub mod telemetry;
 pub mod worker;
 
 pub use run::{Error, run, run_local};

@@ -68,6 +68,7 @@ impl House {
             net: Arc::clone(&net),
             map,
             hints: hinted,
+            tally: Arc::clone(&process.refreshes),
             published: Box::new(move || told.iter().for_each(|mailbox| mailbox.new_map())),
         };
         Ok(Self { process, mailboxes, listeners, discovery, hints, config, net })

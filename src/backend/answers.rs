@@ -1,14 +1,18 @@
 //! What follows from each reply of a node: most go to their client, some are orders to the proxy.
 
+use std::sync::Arc;
+
 use super::pipeline::{Expect, Pending, Pipeline, Taken};
 use super::redirect::{self, Target, Verdict};
 use super::retry::Retries;
+use super::timing::{Clock, Run};
 use super::{Backend, PipelineId};
 use crate::cluster::Hint;
 use crate::net::Addr;
 use crate::replies::Replies;
 use crate::resp::Proto;
 use crate::resp::reply::ReplyError;
+use crate::telemetry::NodeTally;
 
 /// Why a connection cannot be used any longer.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +43,9 @@ impl Backend {
             &kept
         };
         let mut at = 0;
-        while let Some(end) = deliver(pipeline, bytes, &mut at, &mut self.retries, replies)? {
+        loop {
+            let clock = Clock { now_us: self.now_us, tally: &self.around.tally };
+            let Some(end) = deliver(pipeline, bytes, &mut at, &mut self.retries, clock, replies)? else { break };
             self.special(pipe, bytes.get(at..end).unwrap_or_default(), replies)?;
             at = end;
             pipeline = match self.pipelines.get_mut(pipe as usize) {
@@ -79,7 +85,7 @@ impl Backend {
             // Refused ASKING: the request behind it gets an error of its own.
             return Ok(());
         }
-        let (proto, node) = (pipeline.proto, pipeline.node);
+        let (proto, node, tally) = (pipeline.proto, pipeline.node, Arc::clone(&pipeline.tally));
         let verdict = redirect::read(reply);
         let frame: Box<[u8]> = pipeline.head_frame().into();
         let pending = match pipeline.pop() {
@@ -88,11 +94,14 @@ impl Backend {
         };
         let Some(from) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
         let request = Taken { pending, frame, may_have_run: false };
-        let answer = Answer { pipe, proto, from, reply };
+        let answer = Answer { pipe, proto, from, reply, tally: &tally };
         match verdict {
             Verdict::Pass => {
+                let run = Run::of(&request.pending);
                 self.retries.overtaken_by(&request.pending, &request.frame, replies);
-                replies.deliver(request.pending.ticket, reply);
+                tally.error(reply);
+                replies.deliver_error(request.pending.ticket, reply);
+                run.end(Some(&tally), self.clock(), replies);
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
             Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
@@ -111,6 +120,7 @@ impl Backend {
 
     fn moved(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.moved += 1;
+        answer.tally.moved.add(1);
         self.hint(Hint::Moved);
         let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
@@ -131,6 +141,7 @@ impl Backend {
 
     fn asked(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.asked += 1;
+        answer.tally.asked.add(1);
         self.view.note_moving(request.pending.slot, self.now);
         let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
@@ -163,7 +174,9 @@ impl Backend {
     pub(super) fn hop(&self, mut request: Taken, replies: &mut Replies) -> Option<Taken> {
         if request.pending.hops >= self.options.max_redirects {
             let text = format!("PROXYUNSENT not executed: gave up after {} redirects", self.options.max_redirects);
+            let run = Run::of(&request.pending);
             replies.fail(request.pending.ticket, &text);
+            run.end(None, self.clock(), replies);
             return None;
         }
         request.pending.hops += 1;
@@ -179,7 +192,10 @@ impl Backend {
         // old owner. Only redirects in a row count.
         request.pending.hops = 0;
         if request.pending.age(self.now) + super::retry::LAST_MS >= self.timeout() {
-            replies.deliver(request.pending.ticket, answer.reply);
+            let run = Run::of(&request.pending);
+            answer.tally.error(answer.reply);
+            replies.deliver_error(request.pending.ticket, answer.reply);
+            run.end(Some(answer.tally), self.clock(), replies);
         } else {
             self.put_off(answer.proto, request, answer.reply, Some(answer.pipe));
         }
@@ -193,6 +209,8 @@ struct Answer<'a> {
     /// The node that answered.
     from: Addr,
     reply: &'a [u8],
+    /// What is counted for that node.
+    tally: &'a NodeTally,
 }
 
 /// Delivers whole replies from `at` on, which moves with them, up to one that is perhaps not the client's: gives
@@ -203,18 +221,26 @@ fn deliver(
     bytes: &[u8],
     at: &mut usize,
     retries: &mut Retries,
+    clock: Clock<'_>,
     replies: &mut Replies,
 ) -> Result<Option<usize>, Broken> {
+    let mut run = Run::default();
     while let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) {
-        let Some(len) = pipeline.scanner.end(rest)? else { return Ok(None) };
+        let Some(len) = pipeline.scanner.end(rest)? else { break };
         let reply = rest.get(..len).unwrap_or_default();
         if matches!(reply.first(), Some(b'-' | b'>')) {
+            run.end(Some(&pipeline.tally), clock, replies);
             return Ok(Some(*at + len));
         }
         *at += len;
         if !pipeline.skip_asking() {
             match pipeline.pop() {
                 Some(Expect::Deliver(pending)) => {
+                    if pending.born != run.born {
+                        run.end(Some(&pipeline.tally), clock, replies);
+                        run = Run::at(pending.born);
+                    }
+                    run.note(&pending);
                     if !retries.is_empty() {
                         let frame = pipeline.popped_frame(pending.len as usize);
                         retries.overtaken_by(&pending, frame, replies);
@@ -225,6 +251,7 @@ fn deliver(
             }
         }
     }
+    run.end(Some(&pipeline.tally), clock, replies);
     Ok(None)
 }
 

@@ -14,6 +14,8 @@ mod pipeline;
 mod redirect;
 mod repair;
 mod retry;
+mod sampling;
+mod timing;
 mod view;
 
 use std::cell::RefCell;
@@ -31,9 +33,12 @@ use crate::cluster::dial::{ConnectError, Conversation};
 use crate::net::{Addr, Net, Ready, Stream, Token};
 use crate::replies::{Replies, Ticket};
 use crate::resp::Proto;
+use crate::telemetry::{Fault, NodeTally, Nodes, Tally};
 pub use options::{Counts, Options};
 use pipeline::{Expect, Pending, Pipeline, State, Traits};
 use retry::Retries;
+pub use sampling::Sample;
+use timing::Clock;
 use view::{NOBODY, NodeId, View};
 
 /// Milliseconds since the worker began; read once a turn.
@@ -73,6 +78,7 @@ struct Node {
     addr: Addr,
     /// The pipeline for each protocol.
     pipes: [Option<PipelineId>; 2],
+    tally: Arc<NodeTally>,
     /// Whether the map that was adopted last names it.
     listed: bool,
 }
@@ -96,6 +102,12 @@ pub struct Surroundings {
     pub dialed: Token,
     /// To discovery; when it is full a hint is dropped: the next one will do.
     pub hints: mpsc::Sender<Hint>,
+    /// Which worker it is, for what is counted for nodes.
+    pub worker: usize,
+    /// What this worker counts.
+    pub tally: Arc<Tally>,
+    /// What is counted for nodes.
+    pub tallies: Arc<Nodes>,
 }
 
 /// The nodes and connections of one worker.
@@ -110,11 +122,15 @@ pub struct Backend {
     next_primary: usize,
     pipelines: Slab<Pipeline>,
     generation: u32,
+    /// The pipeline that was written last.
+    flushed: PipelineId,
     /// Pipelines to write.
     dirty: Vec<PipelineId>,
     retries: Retries,
     dialed: Rc<RefCell<Vec<Dialed>>>,
     now: Millis,
+    /// The same in microseconds; wraps.
+    now_us: u32,
     /// When something has to be looked at again.
     wake_at: Millis,
     /// Whether a request was refused a lane since a pipeline last had room again.
@@ -140,10 +156,12 @@ impl Backend {
             next_primary: seed as usize,
             pipelines: Slab::new(),
             generation: 0,
+            flushed: 0,
             dirty: Vec::new(),
             retries: Retries::default(),
             dialed: Rc::default(),
             now: 0,
+            now_us: 0,
             wake_at: NEVER,
             refused: false,
             drained: false,
@@ -152,10 +170,12 @@ impl Backend {
         }
     }
 
-    /// Tells the time of this turn.
+    /// Tells the time of this turn, in microseconds since the worker began.
     #[inline]
-    pub fn set_now(&mut self, now: Millis) {
+    pub fn set_now(&mut self, micros: u64) {
+        let now = micros / 1000;
         self.now = now;
+        self.now_us = micros as u32;
         self.view.pass(now);
     }
 
@@ -223,7 +243,7 @@ impl Backend {
             ticket,
             len: request.frame.len() as u32,
             epoch: self.view.epoch(),
-            born: self.now as u32,
+            born: self.now_us,
             slot: request.slot,
             hops: 0,
             traits: Traits::new(request.read),
@@ -276,7 +296,8 @@ impl Backend {
         };
         *known.pipes[proto as usize].get_or_insert_with(|| {
             self.generation = self.generation.wrapping_add(1);
-            let pipeline = Pipeline::new(node, proto, self.options.max_reply_bytes, self.generation);
+            let pipeline =
+                Pipeline::new(node, proto, self.options.max_reply_bytes, self.generation, Arc::clone(&known.tally));
             self.pipelines.insert(pipeline) as PipelineId
         })
     }
@@ -288,8 +309,9 @@ impl Backend {
             pipeline.dirty = false;
             match pipeline.state {
                 State::Ready(_) | State::Draining(_) => {
+                    self.flushed = pipe;
                     if let Err(error) = pipeline.write() {
-                        self.lose(pipe, &error, replies);
+                        self.lose(pipe, Fault::Lost, &error, replies);
                     }
                 }
                 State::Down { retry_at } if retry_at <= self.now => self.dial(pipe),
@@ -324,13 +346,13 @@ impl Backend {
             let (State::Ready(link) | State::Draining(link)) = &mut pipeline.state else { return };
             let received = match link.read(scratch) {
                 Poll::Pending => return,
-                Poll::Ready(Ok(0)) => return self.lose(pipe, &"the node closed the connection", replies),
+                Poll::Ready(Ok(0)) => return self.lose(pipe, Fault::Lost, &"the node closed the connection", replies),
                 Poll::Ready(Ok(bytes)) => scratch.get(..bytes).unwrap_or_default(),
-                Poll::Ready(Err(error)) => return self.lose(pipe, &error, replies),
+                Poll::Ready(Err(error)) => return self.lose(pipe, Fault::Lost, &error, replies),
             };
             if let Err(broken) = self.received(pipe, received, replies) {
                 self.counts.unasked += u64::from(matches!(broken, answers::Broken::Unasked | answers::Broken::Late));
-                return self.lose(pipe, &broken, replies);
+                return self.lose(pipe, Fault::Protocol, &broken, replies);
             }
             if self.finished(pipe) {
                 return;
@@ -353,6 +375,10 @@ impl Backend {
             dialed.borrow_mut().push(Dialed { pipe, generation, result });
             ready.push(token);
         });
+    }
+
+    fn clock(&self) -> Clock<'_> {
+        Clock { now_us: self.now_us, tally: &self.around.tally }
     }
 
     fn hint(&self, hint: Hint) {

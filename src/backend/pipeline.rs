@@ -16,6 +16,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::task::Poll;
 
 use super::Millis;
@@ -23,6 +24,7 @@ use crate::net::Link;
 use crate::replies::Ticket;
 use crate::resp::Proto;
 use crate::resp::reply::Scanner;
+use crate::telemetry::NodeTally;
 
 /// The outbox is compacted when so many answered bytes stand in front.
 const COMPACT_MIN: usize = 16 << 10;
@@ -38,7 +40,8 @@ pub(super) struct Pending {
     pub(super) len: u32,
     /// The view of the slots that chose the node.
     pub(super) epoch: u32,
-    /// When the request arrived, in milliseconds of the worker's clock, which may have wrapped.
+    /// When the request arrived, in microseconds of the worker's clock, which may have wrapped: it does so after
+    /// 71 minutes, longer than any request may take.
     pub(super) born: u32,
     /// The slot of its keys; without keys, one that its node owned when it came.
     pub(super) slot: u16,
@@ -53,7 +56,9 @@ const _: () = assert!(size_of::<Expect>() == 36, "the record of a request in fli
 impl Pending {
     /// For how long the request has been under way.
     pub(super) const fn age(&self, now: Millis) -> Millis {
-        (now as u32).wrapping_sub(self.born) as Millis
+        let micros = (now as u32).wrapping_mul(1000).wrapping_sub(self.born);
+        // It was born behind the beginning of this millisecond.
+        if micros > u32::MAX - 1000 { 0 } else { micros.div_ceil(1000) as Millis }
     }
 }
 
@@ -145,6 +150,7 @@ pub(super) struct Pipeline {
     /// The node's place in the backend.
     pub(super) node: u16,
     pub(super) proto: Proto,
+    pub(super) tally: Arc<NodeTally>,
     pub(super) state: State,
     /// Told apart from an earlier pipeline in the same place.
     pub(super) generation: u32,
@@ -166,10 +172,11 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) const fn new(node: u16, proto: Proto, max_reply: usize, generation: u32) -> Self {
+    pub(super) const fn new(node: u16, proto: Proto, max_reply: usize, generation: u32, tally: Arc<NodeTally>) -> Self {
         Self {
             node,
             proto,
+            tally,
             state: State::Down { retry_at: 0 },
             generation,
             failures: 0,
@@ -310,6 +317,14 @@ impl Pipeline {
             Expect::Late { .. } => None,
         });
         waiting.max()
+    }
+
+    /// When the request came that was put in last, if it still waits.
+    pub(super) fn newest_born(&self) -> Option<u32> {
+        match self.fifo.back()? {
+            Expect::Deliver(pending) => Some(pending.born),
+            Expect::Late { .. } => None,
+        }
     }
 
     /// Whether there is anything that was not sent.

@@ -7,6 +7,7 @@ use std::fmt::Display;
 
 use super::pipeline::{Pending, State, Taken};
 use super::retry::{self, Delayed, Mark};
+use super::timing::{Clock, Run};
 use super::view::{NOBODY, NodeId};
 use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId};
 use crate::cluster::Hint;
@@ -15,6 +16,7 @@ use crate::cluster::topology::{Role, Topology};
 use crate::net::{Addr, Link};
 use crate::replies::Replies;
 use crate::resp::Proto;
+use crate::telemetry::Fault;
 
 /// The first wait before a connection that failed is tried again, in milliseconds; doubled each time.
 const BACKOFF_MS: Millis = 20;
@@ -35,16 +37,20 @@ impl Backend {
                     let token = self.around.token | pipe;
                     pipeline.state = State::Ready(Link::new(stream, self.around.ready.waker(token)));
                     pipeline.failures = 0;
+                    pipeline.tally.connected.add(1);
                     // Read once, so that the link's waker is known to the runtime.
                     self.around.ready.push(token);
                 }
-                Err(error) => self.lose(pipe, &error, replies),
+                Err(error) => {
+                    pipeline.tally.refused.add(1);
+                    self.lose(pipe, Fault::Connect, &error, replies);
+                }
             }
         }
     }
 
     /// The connection of `pipe` is gone: ends or sends on what it had, and tries again later.
-    pub(super) fn lose(&mut self, pipe: PipelineId, why: &dyn Display, replies: &mut Replies) {
+    pub(super) fn lose(&mut self, pipe: PipelineId, fault: Fault, why: &dyn Display, replies: &mut Replies) {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let was_ready = matches!(pipeline.state, State::Ready(_));
         let gone = matches!(pipeline.state, State::Draining(_));
@@ -58,6 +64,7 @@ impl Backend {
         pipeline.failures = pipeline.failures.saturating_add(1);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
+        pipeline.tally.fault(fault, &why.to_string());
         let requests = pipeline.take_all();
         if std::mem::take(&mut self.refused) {
             // Whoever found the connection full finds another one, or none: in this turn or in one more.
@@ -84,7 +91,10 @@ impl Backend {
             return;
         }
         let text = format!("PROXYUNKNOWN the connection to {addr} was lost: the command may have been executed");
+        let run = Run::of(&request.pending);
+        let node = self.nodes.get(usize::from(lost)).map(|node| &*node.tally);
         replies.fail(request.pending.ticket, &text);
+        run.end(node, self.clock(), replies);
     }
 
     /// Sends a request that went down with the connection to `lost`. One that had been sent there by another node
@@ -163,7 +173,9 @@ impl Backend {
         for delayed in self.retries.due(now, pipelines, expired) {
             if self.expired(&delayed.request.pending) {
                 self.counts.timed_out += 1;
+                let run = Run::of(&delayed.request.pending);
                 delayed.give_up(replies);
+                run.end(None, self.clock(), replies);
             } else {
                 self.send_again(delayed.proto, delayed.request);
             }
@@ -208,10 +220,13 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let expired = |pending: &Pending| pending.age(now) >= timeout;
         let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
+        let clock = Clock { now_us: self.now_us, tally: &self.around.tally };
         for request in pipeline.take_unsent(expired) {
             self.counts.timed_out += 1;
+            let run = Run::of(&request.pending);
             let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
             replies.fail(request.pending.ticket, &text);
+            run.end(Some(&pipeline.tally), clock, replies);
             self.drained |= std::mem::take(&mut self.refused);
         }
         let late = pipeline.expire(expired);
@@ -220,12 +235,14 @@ impl Backend {
         }
         for pending in late {
             self.counts.timed_out += 1;
+            let run = Run::of(&pending);
             let text =
                 format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
             replies.fail(pending.ticket, &text);
+            run.end(Some(&pipeline.tally), clock, replies);
         }
         // The late reply must reach nobody, and what is sent behind it could only be lost with it.
-        self.lose(pipe, &"the node did not answer in time", replies);
+        self.lose(pipe, Fault::Timeout, &"the node did not answer in time", replies);
     }
 
     /// Takes over a new map: routes by it from now on, and sends on what waits for nodes that lost their slots.
@@ -256,7 +273,8 @@ impl Backend {
             }
             return id;
         }
-        let id = self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], listed: true }) as NodeId;
+        let tally = self.around.tallies.join(&addr.to_string(), self.around.worker);
+        let id = self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], tally, listed: true }) as NodeId;
         self.by_addr.insert(addr.clone(), id);
         id
     }

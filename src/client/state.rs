@@ -12,6 +12,7 @@ use crate::replies::{ClientId, Replies};
 use crate::resp::request::Decoder;
 use crate::resp::{Proto, encode};
 use crate::route::Parts;
+use crate::telemetry::Tally;
 
 /// The rooms that a session sends into: those of its worker.
 pub struct Room {
@@ -27,6 +28,8 @@ pub struct Room {
     pub now: Millis,
     /// Requests taken so far.
     pub commands: u64,
+    /// What this worker counts.
+    pub tally: Arc<Tally>,
     pub(super) parts: Parts,
     pub(super) frame: Vec<u8>,
 }
@@ -34,15 +37,16 @@ pub struct Room {
 impl Room {
     /// The rooms of one worker.
     #[must_use]
-    pub fn new(backend: Backend, process: Arc<Process>) -> Self {
+    pub fn new(backend: Backend, process: Arc<Process>, tally: Arc<Tally>) -> Self {
         let options = Rc::new(process.options.clone());
         Self {
             backend,
-            replies: Replies::default(),
+            replies: Replies::counting_in(Arc::clone(&tally)),
             process,
             options,
             now: 0,
             commands: 0,
+            tally,
             parts: Parts::default(),
             frame: Vec::new(),
         }
@@ -173,6 +177,7 @@ impl Session {
 /// Answers with an error.
 #[cold]
 pub(super) fn refuse(client: ClientId, text: &str, room: &mut Room) -> Flow {
+    room.tally.errors.count(text.as_bytes());
     room.replies.answer(client, |out| encode::error(out, text));
     Flow::Taken
 }

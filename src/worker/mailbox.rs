@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{MAIL, MAP, SWEEPER};
+use super::{GAUGES, MAIL, MAP, SWEEPER};
 use crate::net::{Accepted, Ready};
 
 /// Where other threads leave word for a worker.
@@ -44,6 +44,11 @@ impl Mailbox {
     /// Says that there is a new map.
     pub fn new_map(&self) {
         self.ready.push(MAP);
+    }
+
+    /// Asks the worker to show what takes a look at every client.
+    pub fn show_gauges(&self) {
+        self.ready.push(GAUGES);
     }
 
     /// Says that the worker is to end once its clients have their replies.

@@ -13,6 +13,7 @@
 
 mod leaving;
 mod mailbox;
+mod sampling;
 mod timer;
 
 use std::future::poll_fn;
@@ -36,6 +37,7 @@ use crate::replies::ClientId;
 use crate::resp::request::Args;
 use leaving::SWEEP;
 pub use mailbox::Mailbox;
+use sampling::Probe;
 use timer::Timer;
 
 /// Where to listen and how wide.
@@ -83,6 +85,7 @@ const MAP: Token = OWN + 2;
 const TIMER: Token = OWN + 3;
 const SWEEPER: Token = OWN + 4;
 const RESUME: Token = OWN + 5;
+const GAUGES: Token = OWN + 6;
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -125,6 +128,10 @@ pub struct Worker {
     started: Instant,
     timer: Timer,
     sweeper: Timer,
+    probe: Probe,
+    /// Bytes read from clients and written to them.
+    received: u64,
+    sent: u64,
     draining_since: Option<Millis>,
     drain: Duration,
     // Lists that are used anew in each turn.
@@ -139,19 +146,23 @@ impl Worker {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let ready = Arc::clone(&parts.mailbox.ready);
+        let tally = Arc::clone(parts.process.tally(parts.index));
         let around = Surroundings {
             net: parts.net,
             ready: Arc::clone(&ready),
             token: PIPELINES,
             dialed: DIALED,
             hints: parts.hints,
+            worker: parts.index,
+            tally: Arc::clone(&tally),
+            tallies: Arc::clone(&parts.process.nodes),
         };
         let backend = Backend::new(parts.backend, around, parts.index as u32);
         let mut worker = Self {
             index: parts.index,
             clients: Slab::new(),
             map: arc_swap::Cache::new(Arc::clone(&parts.process.map)),
-            room: Room::new(backend, parts.process),
+            room: Room::new(backend, parts.process, tally),
             args: Args::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             timer: Timer::new(ready.waker(TIMER)),
@@ -160,6 +171,9 @@ impl Worker {
             mailbox: parts.mailbox,
             adopted: 0,
             started: Instant::now(),
+            probe: Probe::default(),
+            received: 0,
+            sent: 0,
             draining_since: None,
             drain: parts.drain,
             tokens: Vec::new(),
@@ -183,8 +197,11 @@ impl Worker {
             self.tokens = tokens;
             return Poll::Pending;
         }
-        self.room.now = self.started.elapsed().as_millis() as Millis;
-        self.room.backend.set_now(self.room.now);
+        let began = self.started.elapsed();
+        let micros = began.as_secs() * 1_000_000 + u64::from(began.subsec_micros());
+        self.room.now = micros / 1000;
+        self.room.backend.set_now(micros);
+        self.probe.begin(began);
         for &token in &tokens {
             match token {
                 client if client < PIPELINES => self.read_client(client),
@@ -195,8 +212,12 @@ impl Worker {
         tokens.clear();
         self.tokens = tokens;
         self.room.backend.flush(&mut self.room.replies);
+        self.probe.written(&self.room.backend, self.started);
         self.read_nodes();
         self.write_clients();
+        if let Some(overhead) = self.probe.answered(&self.room.backend, self.started) {
+            self.room.tally.overhead.record(overhead.as_micros() as u32, 1);
+        }
         self.resume_clients();
         self.room.backend.flush(&mut self.room.replies);
         self.write_clients();
@@ -224,6 +245,7 @@ impl Worker {
                 self.room.backend.tick(&mut self.room.replies);
             }
             RESUME => {}
+            GAUGES => self.show_gauges(),
             _ => self.sweep(),
         }
     }
@@ -265,7 +287,10 @@ impl Worker {
             let received = match client.link.read(&mut self.scratch) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(0)) => return self.leave(id),
-                Poll::Ready(Ok(bytes)) => self.scratch.get(..bytes).unwrap_or_default(),
+                Poll::Ready(Ok(bytes)) => {
+                    self.received += bytes as u64;
+                    self.scratch.get(..bytes).unwrap_or_default()
+                }
                 Poll::Ready(Err(_)) => return self.close(id),
             };
             client.session.receive(id, received, &mut self.args, &mut self.room);
@@ -301,7 +326,10 @@ impl Worker {
         let Some(mut rest) = self.room.replies.begin_write(id) else { return };
         while !rest.is_empty() {
             match client.link.write(rest) {
-                Poll::Ready(Ok(bytes)) => rest = self.room.replies.wrote(id, bytes),
+                Poll::Ready(Ok(bytes)) => {
+                    self.sent += bytes as u64;
+                    rest = self.room.replies.wrote(id, bytes);
+                }
                 Poll::Ready(Err(_)) => return self.close(id),
                 Poll::Pending => break,
             }
@@ -356,17 +384,5 @@ impl Worker {
 
     fn tally(&self) -> &Tally {
         self.room.process.tally(self.index)
-    }
-
-    /// Shows this worker's counts to the others.
-    fn publish(&self) {
-        let counts = &self.room.backend.counts;
-        let tally = self.tally();
-        tally.commands.set(self.room.commands);
-        tally.redirects.set(counts.moved + counts.asked);
-        tally.put_off.set(counts.put_off);
-        tally.lost.set(counts.lost);
-        tally.unasked.set(counts.unasked);
-        tally.timed_out.set(counts.timed_out);
     }
 }
