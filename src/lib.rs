@@ -35,6 +35,7 @@
 //! 11. Only `config` reads configuration files, only `net` opens sockets.
 
 pub mod accept;
+pub mod admin;
 pub mod backend;
 pub mod cli;
 pub mod client;

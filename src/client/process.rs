@@ -40,6 +40,8 @@ pub struct Process {
     pub accepting: AtomicBool,
     /// Whether the process takes its leave.
     pub draining: AtomicBool,
+    /// Whether the configuration that was read last is in use.
+    pub config_is_good: AtomicBool,
     /// Tells this process from another, 40 hexadecimal digits.
     pub run_id: String,
     started: Instant,
@@ -63,6 +65,7 @@ impl Process {
             refused: AtomicU64::new(0),
             accepting: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            config_is_good: AtomicBool::new(true),
             run_id: run_id(),
             started: Instant::now(),
             spare: Arc::default(),
