@@ -43,6 +43,7 @@ pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod keyspace;
 pub mod merge;
 pub mod net;

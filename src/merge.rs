@@ -3,8 +3,11 @@
 //! A [`Gather`] is made when a request is split or fanned out, takes each part's reply in whatever order they
 //! come, and writes the whole when the last is there. It knows replies and nothing of connections or clients.
 
+mod splice;
+
 use crate::command::Merge;
 use crate::resp::{Proto, encode, reply};
+pub use splice::Splice;
 
 /// How many bytes are reserved at most for replies that have not come, by the length of the first.
 const GUESS_MAX: usize = 64 << 10;
@@ -30,6 +33,8 @@ pub struct Gather {
     starts: Vec<u32>,
     /// `Concat` of a fan-out: how many elements have come.
     count: usize,
+    /// `OneOk`: what belongs into the array that the node answers.
+    splice: Splice,
 }
 
 impl Gather {
@@ -47,6 +52,7 @@ impl Gather {
             order: Vec::new(),
             starts: Vec::new(),
             count: 0,
+            splice: Splice::default(),
         }
     }
 
@@ -59,6 +65,12 @@ impl Gather {
         gather.order = order;
         gather.starts = starts;
         gather
+    }
+
+    /// For the one reply of EXEC, into whose array `splice` puts more.
+    #[must_use]
+    pub fn spliced(proto: Proto, splice: Splice) -> Self {
+        Self { splice, ..Self::new(Merge::OneOk, proto, 1) }
     }
 
     /// Takes the whole reply of part `part`. True when it was the last.
@@ -176,6 +188,11 @@ impl Gather {
                 }
             }
             Merge::Sum | Merge::Min => encode::integer(out, self.number.unwrap_or(0)),
+            Merge::OneOk if !self.splice.is_empty() => match reply::elements(&self.bytes, self.proto) {
+                Some(theirs) => self.splice.write(theirs, out),
+                // An error, or the null of a transaction that was not run.
+                None => out.extend_from_slice(&self.bytes),
+            },
             Merge::AllOk | Merge::And | Merge::OneOk => out.extend_from_slice(&self.bytes),
         }
     }

@@ -21,6 +21,8 @@ pub enum Route {
     Everywhere(Merge),
     /// Nowhere: the proxy answers.
     Local,
+    /// To a connection that only its client uses.
+    Pin(Pin),
 }
 
 /// Why a request goes nowhere; worded as the client gets it.
@@ -43,9 +45,7 @@ pub enum Refused {
 /// What is missing for a command that is not built.
 const fn part(spec: &Spec) -> &'static str {
     match spec.plan {
-        Plan::Pin(Pin::Transaction) => " (transactions)",
         Plan::Pin(Pin::Subscribe) => " (publish/subscribe)",
-        Plan::Pin(Pin::Blocking) | Plan::ByKey => " (blocking commands)",
         _ => "",
     }
 }
@@ -132,13 +132,14 @@ pub fn route(spec: &'static Spec, request: &Request<'_>, parts: &mut Parts) -> R
         Plan::AnyNode => Ok(Route::Any),
         Plan::Local => Ok(Route::Local),
         Plan::Refuse(Refusal::Admin) => Err(Refused::Admin(spec)),
-        Plan::Pin(_) | Plan::Refuse(Refusal::NotBuilt) => Err(Refused::NotBuilt(spec)),
+        Plan::Pin(Pin::Subscribe) | Plan::Refuse(Refusal::NotBuilt) => Err(Refused::NotBuilt(spec)),
+        Plan::Pin(pin) => Ok(Route::Pin(pin)),
     }
 }
 
 /// The one slot of all keys; `None` without keys.
 #[inline]
-fn one_slot(spec: &Spec, request: &Request<'_>) -> Result<Option<u16>, Refused> {
+pub fn one_slot(spec: &Spec, request: &Request<'_>) -> Result<Option<u16>, Refused> {
     let mut found = None;
     let mut crossed = false;
     keys::each_key(spec, request, |at| {
@@ -221,9 +222,15 @@ mod tests {
 
     #[test]
     fn what_is_not_built_says_so() {
-        let text = route_of("MULTI").unwrap_err().to_string();
-        assert_eq!(text, "ERR 'multi' is not supported by this version of slotway yet (transactions)");
-        let text = route_of("XREAD BLOCK 0 STREAMS s $").unwrap_err().to_string();
-        assert!(text.ends_with("(blocking commands)"), "{text}");
+        let text = route_of("SUBSCRIBE c").unwrap_err().to_string();
+        assert_eq!(text, "ERR 'subscribe' is not supported by this version of slotway yet (publish/subscribe)");
+    }
+
+    #[test]
+    fn what_may_wait_needs_a_connection_of_its_own() {
+        assert_eq!(route_of("MULTI"), Ok(Route::Pin(Pin::Transaction)));
+        assert_eq!(route_of("BLPOP l 0"), Ok(Route::Pin(Pin::Blocking)));
+        assert_eq!(route_of("XREAD BLOCK 0 STREAMS s $"), Ok(Route::Pin(Pin::Blocking)));
+        assert_eq!(route_of("XREAD STREAMS {foo} $"), Ok(Route::Slot(12182)));
     }
 }

@@ -29,7 +29,7 @@ const LAYERS: &[&[&str]] = &[
     &["client"],
     &["worker", "admin"],
     &["accept"],
-    &["config"],
+    &["config", "doctor"],
     &["run"],
     &["demo"],
     &["lib"],

@@ -103,6 +103,10 @@ fn of_node(node: &NodeStatus, middle: Option<f64>, has_primary: bool, now_ms: u6
     if !has_primary {
         return Some(Problem::warn(Some(node), "has no primary that is online"));
     }
+    // Only owners of slots are sent requests; what a node had before it lost its slots is history.
+    if !is_primary || node.slots == 0 {
+        return None;
+    }
     if let Some(error) = fresh
         && node.connections == 0
     {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::pipeline::{Expect, Pending, Pipeline, Taken};
+use super::pipeline::Pipeline;
+use super::record::{Expect, Pending, Taken};
 use super::redirect::{self, Target, Verdict};
 use super::retry::Retries;
 use super::timing::{Clock, Run};
@@ -81,26 +82,44 @@ impl Backend {
         if reply.first() == Some(&b'>') {
             return Err(Broken::Unasked);
         }
-        if pipeline.skip_asking() {
+        if pipeline.skip_prelude(reply) {
             // Refused ASKING: the request behind it gets an error of its own.
             return Ok(());
         }
         let (proto, node, tally) = (pipeline.proto, pipeline.node, Arc::clone(&pipeline.tally));
-        let verdict = redirect::read(reply);
         let frame: Box<[u8]> = pipeline.head_frame().into();
         let pending = match pipeline.pop() {
             Some(Expect::Deliver(pending)) => pending,
             other => return Err(unusable(other.as_ref())),
         };
+        let unit = pending.traits.is_unit().then(|| pipeline.told());
         let Some(from) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
         let request = Taken { pending, frame, may_have_run: false };
-        let answer = Answer { pipe, proto, from, reply, tally: &tally };
+        let mut answer = Answer { pipe, proto, from, reply, tally: &tally };
+        let worded;
+        let verdict = match unit {
+            None => redirect::read(reply),
+            Some(told) if told.ran() => {
+                let text =
+                    "PROXYUNKNOWN the node did not take up the transaction: commands of it may have been executed";
+                replies.fail(request.pending.ticket, text);
+                return Ok(());
+            }
+            Some(told) => {
+                let (verdict, text) = told.verdict(reply);
+                worded = text;
+                if verdict != Verdict::Pass {
+                    answer.reply = &worded;
+                }
+                verdict
+            }
+        };
         match verdict {
             Verdict::Pass => {
                 let run = Run::of(&request.pending);
                 self.retries.overtaken_by(&request.pending, &request.frame, replies);
-                tally.error(reply);
-                replies.deliver_error(request.pending.ticket, reply);
+                tally.error(answer.reply);
+                replies.deliver_error(request.pending.ticket, answer.reply);
                 run.end(Some(&tally), self.clock(), replies);
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
@@ -233,7 +252,7 @@ fn deliver(
             return Ok(Some(*at + len));
         }
         *at += len;
-        if !pipeline.skip_asking() {
+        if !pipeline.skip_prelude(reply) {
             match pipeline.pop() {
                 Some(Expect::Deliver(pending)) => {
                     if pending.born != run.born {

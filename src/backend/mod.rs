@@ -11,6 +11,8 @@
 mod answers;
 mod options;
 mod pipeline;
+mod prelude;
+mod record;
 mod redirect;
 mod repair;
 mod retry;
@@ -35,7 +37,9 @@ use crate::replies::{Replies, Ticket};
 use crate::resp::Proto;
 use crate::telemetry::{Fault, NodeTally, Nodes, Tally};
 pub use options::{Counts, Options};
-use pipeline::{Expect, Pending, Pipeline, State, Traits};
+use pipeline::{Pipeline, State};
+pub use prelude::{EXEC, MULTI};
+use record::{Expect, Pending, Taken, Traits};
 use retry::Retries;
 pub use sampling::Sample;
 use timing::Clock;
@@ -239,6 +243,19 @@ impl Backend {
     /// Sends a request by the lane of its slot; the reply comes through `ticket`.
     #[inline]
     pub fn send(&mut self, request: Outgoing<'_>, lane: Lane, ticket: Ticket) {
+        let traits = Traits::new(request.read);
+        self.send_as(traits, request, lane, ticket);
+    }
+
+    /// Sends a whole transaction, MULTI and EXEC included, as one request: nothing can come between its parts, and
+    /// the reply is that of EXEC.
+    pub fn send_unit(&mut self, request: Outgoing<'_>, lane: Lane, ticket: Ticket) {
+        let traits = if request.read { Traits::ReadUnit } else { Traits::WriteUnit };
+        self.send_as(traits, request, lane, ticket);
+    }
+
+    #[inline]
+    fn send_as(&mut self, traits: Traits, request: Outgoing<'_>, lane: Lane, ticket: Ticket) {
         let pending = Pending {
             ticket,
             len: request.frame.len() as u32,
@@ -246,7 +263,7 @@ impl Backend {
             born: self.now_us,
             slot: request.slot,
             hops: 0,
-            traits: Traits::new(request.read),
+            traits,
         };
         if self.wake_at == NEVER {
             self.wake_at = self.now + self.timeout();
@@ -275,7 +292,7 @@ impl Backend {
     #[cold]
     fn send_first(&mut self, request: Outgoing<'_>, pending: Pending) {
         let Outgoing { frame, slot, proto, .. } = request;
-        let taken = |pending| pipeline::Taken { pending, frame: frame.into(), may_have_run: false };
+        let taken = |pending| Taken { pending, frame: frame.into(), may_have_run: false };
         let owner = self.view.owner(slot);
         if owner == NOBODY || self.retries.blocks(&pending) {
             self.hint(Hint::Unowned);

@@ -5,7 +5,8 @@
 
 use std::fmt::Display;
 
-use super::pipeline::{Pending, State, Taken};
+use super::pipeline::State;
+use super::record::{Pending, Taken};
 use super::retry::{self, Delayed, Mark};
 use super::timing::{Clock, Run};
 use super::view::{NOBODY, NodeId};

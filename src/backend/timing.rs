@@ -4,7 +4,7 @@
 //! a reply costs a comparison and an addition, and only the end of a run looks for a bucket. The clock is that of
 //! the worker's turn.
 
-use super::pipeline::Pending;
+use super::record::Pending;
 use crate::replies::Replies;
 use crate::telemetry::{Class, NodeTally, Tally};
 
@@ -39,9 +39,12 @@ impl Run {
         run
     }
 
-    /// Counts a request that arrived when the others did.
+    /// Counts a request that arrived when the others did. How long a client wants to wait says nothing of a node.
     #[inline]
     pub(super) const fn note(&mut self, pending: &Pending) {
+        if pending.traits.blocks() {
+            return;
+        }
         self.count += 1;
         if pending.ticket.is_part() {
             self.parts += 1;

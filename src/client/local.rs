@@ -67,13 +67,18 @@ pub(super) fn instead_of_a_node(
     request: &Request<'_>,
     room: &mut Room,
 ) -> Option<Flow> {
-    let is_config_get = spec.parent == Some("config") && spec.name == "get";
-    let is_safe = |name: &[u8]| about::SAFE_PARAMETERS.iter().any(|safe| safe.as_bytes().eq_ignore_ascii_case(name));
-    if !is_config_get || request.args().skip(2).all(is_safe) {
+    if is_safe_for_a_node(spec, request) {
         return None;
     }
     let proto = session.proto;
     Some(say(client, room, |out| encode::map(out, 0, proto)))
+}
+
+/// Whether a node may be asked, or the client would see what it should not.
+pub(super) fn is_safe_for_a_node(spec: &Spec, request: &Request<'_>) -> bool {
+    let is_config_get = spec.parent == Some("config") && spec.name == "get";
+    let is_safe = |name: &[u8]| about::SAFE_PARAMETERS.iter().any(|safe| safe.as_bytes().eq_ignore_ascii_case(name));
+    !is_config_get || request.args().skip(2).all(is_safe)
 }
 
 fn ping(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {

@@ -14,12 +14,15 @@
 
 mod about;
 mod auth;
+mod blocking;
 mod info;
 mod local;
+mod pinned;
 pub mod process;
 mod session;
 mod setup;
 mod state;
+mod transaction;
 
 pub use process::Process;
 pub use state::{Room, Session};

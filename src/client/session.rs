@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::local;
 use super::state::{Flow, Room, Session, Wait, refuse, wrong_arity};
+use super::{blocking, local};
 use crate::backend::{Lane, Outgoing};
-use crate::command::{self, Flags, Merge, Spec};
+use crate::command::{self, Flags, Merge, Pin, Spec};
 use crate::merge::Gather;
 use crate::replies::ClientId;
 use crate::resp::encode;
@@ -54,7 +54,7 @@ impl Session {
         let Some(queue) = room.replies.queue(client) else { return true };
         match self.wait {
             None => false,
-            Some(Wait::Quiet) => queue.in_flight() > 0,
+            Some(Wait::Quiet | Wait::Blocked) => queue.in_flight() > 0,
             // Half-way down, so that a session does not wake for every reply.
             Some(Wait::Output) => {
                 queue.held() > room.options.max_output_bytes / 2 || queue.in_flight() > room.options.max_in_flight / 2
@@ -84,6 +84,7 @@ impl Session {
                         Flow::Taken => allowance = Allowance::default(),
                         flow => {
                             self.stop(flow);
+                            taken += if flow.is_taken() { used } else { 0 };
                             break;
                         }
                     }
@@ -104,7 +105,8 @@ impl Session {
     /// Notes why the next request cannot be taken now.
     fn stop(&mut self, flow: Flow) {
         match flow {
-            Flow::Quiet => self.wait = Some(Wait::Quiet),
+            Flow::Quiet | Flow::Bound => self.wait = Some(Wait::Quiet),
+            Flow::Blocked => self.wait = Some(Wait::Blocked),
             Flow::Node(slot) => self.wait = Some(Wait::Node(slot)),
             _ => self.close(),
         }
@@ -125,8 +127,10 @@ impl Session {
         let Some(spec) = command::lookup(request.name()).and_then(|spec| spec.resolve(request)) else {
             return self.unknown(client, request, room);
         };
-        if !self.is_trusted(room) && !spec.flags.has(Flags::NO_AUTH) {
-            return refuse(client, "NOAUTH Authentication required.", room);
+        if !self.ordinary
+            && let Some(flow) = self.guard(client, spec, request, room)
+        {
+            return self.note(spec, flow, room);
         }
         if !spec.arity_ok(request.argc()) {
             return wrong_arity(client, spec, room);
@@ -140,9 +144,16 @@ impl Session {
                 room.tally.took(Class::Local, 0, 1);
                 local::answer(self, client, spec, request, room)
             }
+            Ok(Route::Pin(pin)) => self.pin(client, spec, request, pin, room),
             Err(refused) => refuse(client, &refused.to_string(), room),
         };
-        if matches!(flow, Flow::Sent | Flow::Taken | Flow::Close) {
+        self.note(spec, flow, room)
+    }
+
+    /// Remembers and counts a request that was taken.
+    #[inline]
+    fn note(&mut self, spec: &'static Spec, flow: Flow, room: &mut Room) -> Flow {
+        if flow.is_taken() {
             self.last_command = Some(spec);
             room.commands += 1;
             room.tally.count(spec.index);
@@ -150,9 +161,17 @@ impl Session {
         flow
     }
 
+    #[cold]
+    fn pin(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, pin: Pin, room: &mut Room) -> Flow {
+        match pin {
+            Pin::Transaction => self.begin(client, spec, request, room),
+            Pin::Blocking | Pin::Subscribe => blocking::block(self, client, spec, request, room),
+        }
+    }
+
     /// The lane for a request to `slot`, or why it may not leave now: see [`Backend::may_follow`].
     #[inline]
-    fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
+    pub(super) fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
         if !room.backend.may_follow(slot, self.epoch) {
             self.catch_up(client, room)?;
         }
@@ -258,6 +277,7 @@ impl Session {
     #[cold]
     fn unknown(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
         room.tally.unknown.add(1);
+        self.abort_transaction();
         let name = request.name();
         if [&b"post"[..], b"host:"].iter().any(|http| name.eq_ignore_ascii_case(http)) {
             tracing::warn!("client {} at {} speaks HTTP: closed", self.id, self.peer);

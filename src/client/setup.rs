@@ -144,6 +144,8 @@ pub(super) fn reset(session: &mut Session, client: ClientId, room: &mut Room) ->
     }
     session.proto = Proto::Resp2;
     session.user = None;
+    session.ordinary = false;
+    session.unpin(client, room);
     session.introduction = Introduction::default();
     say(client, room, |out| encode::simple(out, "RESET"))
 }

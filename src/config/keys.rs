@@ -31,6 +31,10 @@ pub(super) enum Kind {
     Time { at: fn(&mut Config) -> &mut Duration, least: Duration, zero: bool },
     /// An address to listen on.
     Address(fn(&mut Config) -> &mut Addr),
+    /// An address to listen on, or `off`.
+    MaybeAddress(fn(&mut Config) -> &mut Option<Addr>),
+    /// Names of hosts.
+    Hosts(fn(&mut Config) -> &mut Vec<String>),
     /// The path of a socket, which may be absent.
     Socket(fn(&mut Config) -> &mut Option<PathBuf>),
     /// One word of several.
@@ -59,6 +63,8 @@ pub(super) enum Whose {
     Cluster,
     /// The clients', towards the proxy: the user `default`.
     Clients,
+    /// That of whoever uses the admin port.
+    Admin,
 }
 
 /// A field that takes one word of several.
@@ -148,6 +154,10 @@ pub(super) static KEYS: &[Key] = &[
     key("limits.client_in_flight", Kind::Count { at: |c| &mut c.client.max_in_flight, least: 1, most: 1 << 24 }),
     key("limits.node_queue", Kind::Size { at: |c| &mut c.backend.node_queue_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.reply", Kind::Size { at: |c| &mut c.backend.max_reply_bytes, least: 16 * KB, most: 64 * GB }),
+    key("admin.addr", Kind::MaybeAddress(|c| &mut c.admin.addr)),
+    key("admin.hosts", Kind::Hosts(|c| &mut c.admin.hosts)),
+    secret("admin.token", Whose::Admin, false, "admin.token_file"),
+    secret("admin.token_file", Whose::Admin, true, "admin.token"),
     key("compat.select", Kind::Choice(SELECT)),
     key("log.level", Kind::Choice(LEVEL)),
     key("log.format", Kind::Choice(FORMAT)),

@@ -21,3 +21,4 @@ mod servers;
 mod shapes;
 mod split;
 mod tools;
+mod transactions;
