@@ -47,6 +47,7 @@ pub mod doctor;
 pub mod keyspace;
 pub mod merge;
 pub mod net;
+pub mod pubsub;
 pub mod replies;
 pub mod resp;
 pub mod route;

@@ -5,6 +5,8 @@
 
 mod splice;
 
+use std::collections::HashSet;
+
 use crate::command::Merge;
 use crate::resp::{Proto, encode, reply};
 pub use splice::Splice;
@@ -73,6 +75,18 @@ impl Gather {
         Self { splice, ..Self::new(Merge::OneOk, proto, 1) }
     }
 
+    /// Begins with this number: what the proxy itself has to add.
+    #[must_use]
+    pub fn with_number(self, number: i64) -> Self {
+        Self { number: Some(number), ..self }
+    }
+
+    /// Begins with these elements, `count` of them one after the other.
+    #[must_use]
+    pub fn with_elements(self, bytes: Vec<u8>, count: usize) -> Self {
+        Self { bytes, count, ..self }
+    }
+
     /// Takes the whole reply of part `part`. True when it was the last.
     pub fn add(&mut self, part: u32, reply: &[u8]) -> bool {
         debug_assert!(self.left > 0, "a part answered twice");
@@ -97,10 +111,12 @@ impl Gather {
         match self.merge {
             Merge::Concat if self.starts.is_empty() => self.append(reply).is_some(),
             Merge::Concat => self.scatter(part, reply).is_some(),
-            Merge::Sum => self.combine(reply, i64::saturating_add),
+            Merge::Sum | Merge::Receivers => self.combine(reply, i64::saturating_add),
             Merge::Min => self.combine(reply, i64::min),
             Merge::AllOk => self.agree(reply),
             Merge::And => self.and(reply).is_some(),
+            Merge::Union => self.unite(reply).is_some(),
+            Merge::Pairs => self.add_pairs(reply).is_some(),
             Merge::OneOk => {
                 if self.bytes.is_empty() || (self.bytes.first() == Some(&b'-') && !is_error) {
                     self.bytes = reply.to_vec();
@@ -148,6 +164,39 @@ impl Gather {
         elements.next().is_none().then_some(())
     }
 
+    /// Adds the elements that are not there yet.
+    fn unite(&mut self, reply: &[u8]) -> Option<()> {
+        let known = std::mem::take(&mut self.bytes);
+        let mut seen: HashSet<&[u8]> = reply::items(&known, self.count, self.proto).collect();
+        let mut fresh = Vec::new();
+        for element in reply::elements(reply, self.proto)? {
+            if seen.insert(element) {
+                fresh.extend_from_slice(element);
+                self.count += 1;
+            }
+        }
+        self.bytes = known;
+        self.bytes.extend_from_slice(&fresh);
+        Some(())
+    }
+
+    /// Adds the counts to those of the same names, which stand in the same order. The last sum is not below 0.
+    fn add_pairs(&mut self, reply: &[u8]) -> Option<()> {
+        let mut both = Vec::with_capacity(self.bytes.len());
+        let mut theirs = reply::elements(reply, self.proto)?;
+        for (at, ours) in reply::items(&self.bytes, self.count, self.proto).enumerate() {
+            let their = theirs.next()?;
+            if at % 2 == 0 {
+                both.extend_from_slice(ours);
+            } else {
+                let sum = reply::integer(ours)? + reply::integer(their)?;
+                encode::integer(&mut both, if self.left == 0 { sum.max(0) } else { sum });
+            }
+        }
+        self.bytes = both;
+        theirs.next().is_none().then_some(())
+    }
+
     fn and(&mut self, reply: &[u8]) -> Option<()> {
         if self.bytes.is_empty() {
             self.bytes = reply::elements(reply, self.proto).map(|_| reply.to_vec())?;
@@ -175,6 +224,10 @@ impl Gather {
             return;
         }
         match self.merge {
+            Merge::Union | Merge::Pairs => {
+                encode::array(out, self.count);
+                out.extend_from_slice(&self.bytes);
+            }
             Merge::Concat if self.starts.is_empty() => {
                 encode::array(out, self.count);
                 out.extend_from_slice(&self.bytes);
@@ -187,6 +240,7 @@ impl Gather {
                     out.extend_from_slice(self.bytes.get(start..start + len as usize).unwrap_or_default());
                 }
             }
+            Merge::Receivers => encode::integer(out, self.number.unwrap_or(0).max(0)),
             Merge::Sum | Merge::Min => encode::integer(out, self.number.unwrap_or(0)),
             Merge::OneOk if !self.splice.is_empty() => match reply::elements(&self.bytes, self.proto) {
                 Some(theirs) => self.splice.write(theirs, out),
@@ -277,6 +331,22 @@ mod tests {
             least.add(part as u32, reply.as_bytes());
         }
         assert_eq!(whole(&least), ":-1\r\n");
+    }
+
+    #[test]
+    fn what_the_proxy_knows_itself_goes_into_the_whole() {
+        let mut count = Gather::new(Merge::Receivers, Proto::Resp2, 1).with_number(-3);
+        assert!(count.add(0, b":2\r\n"));
+        assert_eq!(whole(&count), ":0\r\n", "never below nobody");
+        let mut names = Gather::new(Merge::Union, Proto::Resp2, 2).with_elements(b"$1\r\na\r\n".to_vec(), 1);
+        names.add(0, b"*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        names.add(1, b"*2\r\n$1\r\nb\r\n$1\r\nc\r\n");
+        assert_eq!(whole(&names), "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n");
+        let ours = b"$1\r\na\r\n:-1\r\n$1\r\nb\r\n:-5\r\n".to_vec();
+        let mut pairs = Gather::new(Merge::Pairs, Proto::Resp2, 2).with_elements(ours, 4);
+        pairs.add(0, b"*4\r\n$1\r\na\r\n:3\r\n$1\r\nb\r\n:1\r\n");
+        pairs.add(1, b"*4\r\n$1\r\na\r\n:2\r\n$1\r\nb\r\n:0\r\n");
+        assert_eq!(whole(&pairs), "*4\r\n$1\r\na\r\n:4\r\n$1\r\nb\r\n:0\r\n");
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub enum Route {
     Local,
     /// To a connection that only its client uses.
     Pin(Pin),
+    /// Nowhere: the client begins or ends subscriptions.
+    Subscribe,
+    /// To the owner of this slot, which is that of a channel.
+    Publish(u16),
 }
 
 /// Why a request goes nowhere; worded as the client gets it.
@@ -38,16 +42,8 @@ pub enum Refused {
     #[error("ERR '{}' is not available through slotway: it acts on one server; connect to that server itself", .0.full_name())]
     Admin(&'static Spec),
     /// It needs a part of the proxy that is not there.
-    #[error("ERR '{}' is not supported by this version of slotway yet{}", .0.full_name(), part(.0))]
+    #[error("ERR '{}' is not supported by this version of slotway yet", .0.full_name())]
     NotBuilt(&'static Spec),
-}
-
-/// What is missing for a command that is not built.
-const fn part(spec: &Spec) -> &'static str {
-    match spec.plan {
-        Plan::Pin(Pin::Subscribe) => " (publish/subscribe)",
-        _ => "",
-    }
 }
 
 /// The keys of a request that is split, by slot and in the caller's order within a slot. One a worker.
@@ -131,8 +127,10 @@ pub fn route(spec: &'static Spec, request: &Request<'_>, parts: &mut Parts) -> R
         Plan::Primaries(merge) | Plan::AllNodes(merge) => Ok(Route::Everywhere(merge)),
         Plan::AnyNode => Ok(Route::Any),
         Plan::Local => Ok(Route::Local),
+        Plan::Pin(Pin::Subscribe) => Ok(Route::Subscribe),
+        Plan::Publish => Ok(Route::Publish(slot(request.arg(1).unwrap_or_default()))),
         Plan::Refuse(Refusal::Admin) => Err(Refused::Admin(spec)),
-        Plan::Pin(Pin::Subscribe) | Plan::Refuse(Refusal::NotBuilt) => Err(Refused::NotBuilt(spec)),
+        Plan::Refuse(Refusal::NotBuilt) => Err(Refused::NotBuilt(spec)),
         Plan::Pin(pin) => Ok(Route::Pin(pin)),
     }
 }

@@ -47,7 +47,7 @@ fn clients(process: &Process, out: &mut Exposition) {
     out.single(&n::CLIENT_SENT, total(|tally| &tally.sent));
     out.single(&n::CLIENT_INFLIGHT, total(|tally| &tally.in_flight));
     out.single(&n::CLIENT_OUTPUT, total(|tally| &tally.buffered));
-    out.single(&n::CLIENT_BLOCKED, total(|tally| &tally.blocked));
+    out.single(&n::CLIENT_BLOCKED, process.blocked.load(Ordering::Relaxed));
     out.single(&n::CLIENT_SUBSCRIBED, total(|tally| &tally.subscribed));
 }
 

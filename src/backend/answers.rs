@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::dedicated::not_run;
 use super::pipeline::Pipeline;
-use super::record::{Expect, Pending, Taken};
+use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
+use super::repair::NO_CONNECTION;
 use super::retry::Retries;
 use super::timing::{Clock, Run};
 use super::{Backend, PipelineId};
@@ -43,15 +45,15 @@ impl Backend {
             kept.extend_from_slice(fresh);
             &kept
         };
-        let mut at = 0;
+        let (mut at, generation) = (0, pipeline.generation);
         loop {
             let clock = Clock { now_us: self.now_us, tally: &self.around.tally };
             let Some(end) = deliver(pipeline, bytes, &mut at, &mut self.retries, clock, replies)? else { break };
             self.special(pipe, bytes.get(at..end).unwrap_or_default(), replies)?;
             at = end;
             pipeline = match self.pipelines.get_mut(pipe as usize) {
-                Some(pipeline) => pipeline,
-                None => return Ok(()),
+                Some(pipeline) if pipeline.generation == generation => pipeline,
+                _ => return Ok(()),
             };
         }
         pipeline.compact();
@@ -98,6 +100,7 @@ impl Backend {
         let mut answer = Answer { pipe, proto, from, reply, tally: &tally };
         let worded;
         let verdict = match unit {
+            None if request.pending.traits.blocks() => redirect::read_blocked(reply),
             None => redirect::read(reply),
             Some(told) if told.ran() => {
                 let text =
@@ -114,6 +117,13 @@ impl Backend {
                 verdict
             }
         };
+        if verdict != Verdict::Pass && request.pending.traits == Traits::Exec {
+            // Its keys are watched on this connection and nowhere else.
+            replies.deliver(request.pending.ticket, not_run(proto));
+            return Ok(());
+        }
+        let request =
+            if verdict != Verdict::Pass && request.pending.traits.blocks() { self.rearm(request) } else { request };
         match verdict {
             Verdict::Pass => {
                 let run = Run::of(&request.pending);
@@ -178,7 +188,10 @@ impl Backend {
             }
             Some(_) if self.retries.blocks(&request.pending) => answer.pipe,
             Some(node) => {
-                let pipe = self.pipe(node, answer.proto);
+                let Some(pipe) = self.way(&request.pending, node, answer.proto) else {
+                    self.put_off(answer.proto, request, NO_CONNECTION, Some(answer.pipe));
+                    return None;
+                };
                 match self.retries.elsewhere(&request.pending, pipe, &self.pipelines) {
                     None => return Some((pipe, request)),
                     Some(other) => other,
@@ -266,6 +279,7 @@ fn deliver(
                     }
                     replies.deliver(pending.ticket, reply);
                 }
+                Some(Expect::Clean { .. }) => pipeline.cleaned(),
                 other => return Err(unusable(other.as_ref())),
             }
         }

@@ -9,6 +9,8 @@
 //! - [`repair`]: lost connections, deadlines, new maps
 
 mod answers;
+mod blocked;
+mod dedicated;
 mod options;
 mod pipeline;
 mod prelude;
@@ -21,7 +23,7 @@ mod timing;
 mod view;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -36,8 +38,9 @@ use crate::net::{Addr, Net, Ready, Stream, Token};
 use crate::replies::{Replies, Ticket};
 use crate::resp::Proto;
 use crate::telemetry::{Fault, NodeTally, Nodes, Tally};
+use dedicated::{Loan, Pool};
 pub use options::{Counts, Options};
-use pipeline::{Pipeline, State};
+use pipeline::{Holder, LoanKey, Pipeline, State};
 pub use prelude::{EXEC, MULTI};
 use record::{Expect, Pending, Taken, Traits};
 use retry::Retries;
@@ -83,15 +86,25 @@ struct Node {
     /// The pipeline for each protocol.
     pipes: [Option<PipelineId>; 2],
     tally: Arc<NodeTally>,
+    /// Those that are not shared.
+    pool: Pool,
     /// Whether the map that was adopted last names it.
     listed: bool,
+}
+
+impl Node {
+    /// Whether it left the map and nothing leads to it any longer.
+    fn is_unused(&self) -> bool {
+        !self.listed && self.pipes == [None; 2] && self.pool.open == 0
+    }
 }
 
 /// What a dialling task brings back.
 struct Dialed {
     pipe: PipelineId,
     generation: u32,
-    result: Result<Stream, ConnectError>,
+    /// The connection, and by which name the node knows it where that is of use.
+    result: Result<(Stream, Option<i64>), ConnectError>,
 }
 
 /// What a backend needs from outside.
@@ -130,6 +143,8 @@ pub struct Backend {
     flushed: PipelineId,
     /// Pipelines to write.
     dirty: Vec<PipelineId>,
+    /// What single clients have been lent.
+    loans: BTreeMap<LoanKey, Loan>,
     retries: Retries,
     dialed: Rc<RefCell<Vec<Dialed>>>,
     now: Millis,
@@ -162,6 +177,7 @@ impl Backend {
             generation: 0,
             flushed: 0,
             dirty: Vec::new(),
+            loans: BTreeMap::new(),
             retries: Retries::default(),
             dialed: Rc::default(),
             now: 0,
@@ -227,6 +243,12 @@ impl Backend {
         std::mem::replace(&mut self.drained, false)
     }
 
+    /// The node that owns `slot`, as this worker knows it.
+    #[must_use]
+    pub fn owner(&self, slot: u16) -> Option<&Addr> {
+        self.nodes.get(usize::from(self.view.owner(slot))).map(|node| &node.addr)
+    }
+
     /// A slot of each primary, for requests to all of them.
     #[must_use]
     pub fn primaries(&self) -> &[u16] {
@@ -256,7 +278,19 @@ impl Backend {
 
     #[inline]
     fn send_as(&mut self, traits: Traits, request: Outgoing<'_>, lane: Lane, ticket: Ticket) {
-        let pending = Pending {
+        let pending = self.pending(traits, &request, ticket);
+        if self.wake_at == NEVER {
+            self.wake_at = self.now + self.timeout();
+        }
+        match lane {
+            Lane::Pipe(pipe) if self.retries.is_empty() => self.push(pipe, request.frame, pending),
+            _ => self.send_first(request, pending),
+        }
+    }
+
+    #[inline]
+    const fn pending(&self, traits: Traits, request: &Outgoing<'_>, ticket: Ticket) -> Pending {
+        Pending {
             ticket,
             len: request.frame.len() as u32,
             epoch: self.view.epoch(),
@@ -264,13 +298,6 @@ impl Backend {
             slot: request.slot,
             hops: 0,
             traits,
-        };
-        if self.wake_at == NEVER {
-            self.wake_at = self.now + self.timeout();
-        }
-        match lane {
-            Lane::Pipe(pipe) if self.retries.is_empty() => self.push(pipe, request.frame, pending),
-            _ => self.send_first(request, pending),
         }
     }
 
@@ -292,7 +319,7 @@ impl Backend {
     #[cold]
     fn send_first(&mut self, request: Outgoing<'_>, pending: Pending) {
         let Outgoing { frame, slot, proto, .. } = request;
-        let taken = |pending| Taken { pending, frame: frame.into(), may_have_run: false };
+        let taken = |pending| Taken::unsent(pending, frame);
         let owner = self.view.owner(slot);
         if owner == NOBODY || self.retries.blocks(&pending) {
             self.hint(Hint::Unowned);
@@ -382,13 +409,17 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let Some(node) = self.nodes.get(usize::from(pipeline.node)) else { return };
         pipeline.state = State::Connecting;
-        let (generation, proto) = (pipeline.generation, pipeline.proto);
+        let (generation, proto, is_shared) = (pipeline.generation, pipeline.proto, pipeline.holder == Holder::Shared);
         let (addr, net, limit) = (node.addr.clone(), Arc::clone(&self.around.net), self.options.connect_timeout);
         let credentials = self.options.credentials.clone();
         let (dialed, ready, token) = (Rc::clone(&self.dialed), Arc::clone(&self.around.ready), self.around.dialed);
         tokio::task::spawn_local(async move {
-            let result = Conversation::open(&*net, &addr, credentials.as_ref(), proto, limit).await;
-            let result = result.and_then(Conversation::into_stream);
+            let mut result = Conversation::open(&*net, &addr, credentials.as_ref(), proto, limit).await;
+            let name = match &mut result {
+                Ok(conversation) if !is_shared => tokio::time::timeout(limit, conversation.name()).await.ok().flatten(),
+                _ => None,
+            };
+            let result = result.and_then(Conversation::into_stream).map(|stream| (stream, name));
             dialed.borrow_mut().push(Dialed { pipe, generation, result });
             ready.push(token);
         });

@@ -17,6 +17,8 @@ pub struct Options {
     pub max_redirects: u8,
     /// `[limits] node_queue`: bytes of requests that may wait for one node, per worker; more are refused.
     pub node_queue_bytes: usize,
+    /// `[limits] dedicated`: connections to one node that are lent to single clients or kept for them, per worker.
+    pub dedicated: usize,
     /// `[limits] reply`: the largest reply that a node may send, in bytes.
     pub max_reply_bytes: usize,
 }
@@ -29,6 +31,7 @@ impl Default for Options {
             request_timeout: Duration::from_secs(2),
             max_redirects: 5,
             node_queue_bytes: 64 << 20,
+            dedicated: 512,
             max_reply_bytes: 1 << 30,
         }
     }

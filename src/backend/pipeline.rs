@@ -1,4 +1,4 @@
-//! One shared connection to one node: what waits to be sent, what waits to be answered.
+//! One connection to one node: what waits to be sent, what waits to be answered.
 //!
 //! Requests are appended to the outbox once and stay there until they are answered, so that a redirect or an
 //! unsent retry sends the same bytes again. The FIFO holds one record for each of them, in the order of the
@@ -19,9 +19,9 @@ use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::Millis;
 use super::prelude::Prelude;
-use super::record::{ASKING, Expect, Pending, Taken, plain};
+use super::record::{ASKING, Expect, Pending, Taken, Traits, plain};
+use super::{Millis, NEVER};
 use crate::net::Link;
 use crate::resp::Proto;
 use crate::resp::reply::Scanner;
@@ -44,13 +44,37 @@ pub(super) enum State {
     Draining(Link),
 }
 
-/// One shared connection.
+/// A client and which of its connections: for what it watches, for what it waits, or for the part of a request to
+/// several nodes.
+pub(super) type LoanKey = (u64, u32);
+
+/// Whose a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// Everybody's.
+    Shared,
+    /// Nobody's, and fit for the next client.
+    Idle,
+    /// One client's.
+    Lent(LoanKey),
+    /// Nobody's, and not fit yet.
+    Cleaning,
+}
+
+/// One connection.
 pub(super) struct Pipeline {
     /// The node's place in the backend.
     pub(super) node: u16,
     pub(super) proto: Proto,
     pub(super) tally: Arc<NodeTally>,
     pub(super) state: State,
+    /// Whose it is.
+    pub(super) holder: Holder,
+    /// Of one that is not shared: WATCH that the node accepted since it was clean, by which name the node knows
+    /// it, and when it is given up.
+    pub(super) watched: u32,
+    pub(super) name: Option<i64>,
+    pub(super) deadline: Millis,
     /// Told apart from an earlier pipeline in the same place.
     pub(super) generation: u32,
     /// Connections that failed in a row.
@@ -80,6 +104,10 @@ impl Pipeline {
             proto,
             tally,
             state: State::Down { retry_at: 0 },
+            holder: Holder::Shared,
+            watched: 0,
+            name: None,
+            deadline: NEVER,
             generation,
             failures: 0,
             dirty: false,
@@ -97,10 +125,17 @@ impl Pipeline {
         }
     }
 
+    /// Whether it is shared and stays: nothing needs to be looked at when it is answered.
+    #[inline]
+    pub(super) const fn is_common(&self) -> bool {
+        matches!((&self.state, self.holder), (State::Ready(_), Holder::Shared))
+    }
+
     /// Appends a request and its record.
     #[inline]
     pub(super) fn push(&mut self, frame: &[u8], expect: Expect) {
         debug_assert_eq!(frame.len(), expect.len(), "a record must know its frame's length");
+        self.late += usize::from(matches!(expect, Expect::Clean { .. }));
         self.outbox.extend_from_slice(frame);
         self.fifo.push_back(expect);
         self.pushed += 1;
@@ -142,6 +177,7 @@ impl Pipeline {
         if prelude.skip(reply, pending.traits) {
             return true;
         }
+        self.watched += u32::from(pending.traits == Traits::Watch && reply == b"+OK\r\n");
         self.told = self.prelude.take();
         false
     }
@@ -162,6 +198,11 @@ impl Pipeline {
         self.answered = answered;
         self.popped += 1;
         self.fifo.pop_front()
+    }
+
+    /// The proxy's own request was answered.
+    pub(super) fn cleaned(&mut self) {
+        self.late -= 1;
     }
 
     /// The frame of the record that was popped last, which was `len` long; without its ASKING.
@@ -238,7 +279,10 @@ impl Pipeline {
 
     /// For how long the oldest request that still waits has been under way.
     pub(super) fn oldest_age(&self, now: Millis) -> Option<Millis> {
+        let all_sent = !self.has_unsent();
         let waiting = self.fifo.iter().filter_map(|expect| match expect {
+            // The node has it, and may take its time.
+            Expect::Deliver(pending) if all_sent && pending.traits.blocks() => None,
             Expect::Deliver(pending) => Some(pending.age(now)),
             Expect::Late { .. } | Expect::Clean { .. } => None,
         });
@@ -314,6 +358,7 @@ impl Pipeline {
         let mut out = Vec::new();
         for expect in &mut self.fifo {
             if let Expect::Deliver(pending) = expect
+                && !pending.traits.blocks()
                 && expired(pending)
             {
                 let late = Expect::Late { len: pending.len };

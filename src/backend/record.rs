@@ -163,6 +163,13 @@ pub(super) struct Taken {
     pub(super) may_have_run: bool,
 }
 
+impl Taken {
+    /// A request that was not sent yet.
+    pub(super) fn unsent(pending: Pending, frame: &[u8]) -> Self {
+        Self { pending, frame: frame.into(), may_have_run: false }
+    }
+}
+
 /// A frame without the ASKING in front of it.
 pub(super) fn plain(frame: &[u8]) -> &[u8] {
     frame.strip_prefix(ASKING).unwrap_or(frame)

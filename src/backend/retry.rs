@@ -182,6 +182,23 @@ impl Retries {
         out
     }
 
+    /// Takes the requests of this client for this slot that go over connections of its own.
+    pub(super) fn take_bound(&mut self, key: (u64, u16)) -> Vec<Taken> {
+        let Some(group) = self.groups.get_mut(&key) else { return Vec::new() };
+        let bound = group.waiting.extract_if(.., |delayed| delayed.request.pending.traits.is_bound());
+        let taken = bound.map(|delayed| delayed.request).collect();
+        if group.waiting.is_empty() {
+            self.groups.remove(&key);
+        }
+        taken
+    }
+
+    /// Whether such a request waits.
+    pub(super) fn holds_bound(&self, key: (u64, u16)) -> bool {
+        let bound = |group: &Group| group.waiting.iter().any(|delayed| delayed.request.pending.traits.is_bound());
+        self.groups.get(&key).is_some_and(bound)
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.groups.values().map(|group| group.waiting.len()).sum()

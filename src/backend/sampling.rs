@@ -1,5 +1,7 @@
 //! What others want to know of a backend from time to time: gauges, and one request drawn as a sample.
 
+use std::collections::BTreeMap;
+
 use super::Backend;
 use super::pipeline::State;
 use super::retry::Mark;
@@ -11,14 +13,15 @@ pub struct Sample(Mark);
 impl Backend {
     /// Shows how many connections, requests and bytes there are for each node now.
     pub fn show_gauges(&self) {
-        for (_, node) in &self.nodes {
-            let pipes = node.pipes.iter().flatten().filter_map(|&pipe| self.pipelines.get(pipe as usize));
-            let (mut open, mut in_flight, mut queued) = (0, 0, 0);
-            for pipeline in pipes {
-                open += u64::from(matches!(pipeline.state, State::Ready(_) | State::Draining(_)));
-                in_flight += pipeline.in_flight() as u64;
-                queued += pipeline.queued() as u64;
-            }
+        let mut sums = BTreeMap::<_, [u64; 3]>::new();
+        for (_, pipeline) in &self.pipelines {
+            let [open, in_flight, queued] = sums.entry(pipeline.node).or_default();
+            *open += u64::from(matches!(pipeline.state, State::Ready(_) | State::Draining(_)));
+            *in_flight += pipeline.in_flight() as u64;
+            *queued += pipeline.queued() as u64;
+        }
+        for (id, node) in &self.nodes {
+            let [open, in_flight, queued] = sums.get(&(id as u16)).copied().unwrap_or_default();
             node.tally.connections.set(open);
             node.tally.in_flight.set(in_flight);
             node.tally.queued.set(queued);

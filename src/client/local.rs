@@ -4,7 +4,7 @@
 
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{Select, about, info, setup};
+use super::{Select, about, info, publish, setup};
 use crate::cluster::slot::slot;
 use crate::command::Spec;
 use crate::replies::ClientId;
@@ -40,6 +40,7 @@ pub(super) fn answer(
             let proto = session.proto;
             say(client, room, |out| encode::text(out, &text, proto))
         }
+        ("pubsub", _) => publish::pubsub(session, client, spec, request, room),
         ("client", _) => setup::client(session, client, spec, request, room),
         ("cluster", "keyslot") => {
             let slot = slot(request.arg(2).unwrap_or_default());

@@ -3,7 +3,7 @@
 //! Written by workers, each its own part, without a lock and without contention; read by `INFO`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::Options;
 use crate::cluster::topology::Topology;
 use crate::command;
+use crate::pubsub::Registry;
 pub(super) use crate::telemetry::wall_clock;
 pub use crate::telemetry::{Counter, Tally};
 use crate::telemetry::{MapTally, Nodes};
@@ -24,6 +25,8 @@ pub struct Process {
     pub max_clients: usize,
     /// The port that clients connect to, for `INFO`; 0 when there is none.
     pub port: u16,
+    /// What clients of all workers are subscribed to.
+    pub registry: Arc<Registry>,
     /// The map of the cluster.
     pub map: Arc<ArcSwap<Topology>>,
     /// One for each worker.
@@ -42,6 +45,8 @@ pub struct Process {
     pub draining: AtomicBool,
     /// Whether the configuration that was read last is in use.
     pub config_is_good: AtomicBool,
+    /// Clients that wait in a blocking command.
+    pub blocked: AtomicUsize,
     /// Tells this process from another, 40 hexadecimal digits.
     pub run_id: String,
     started: Instant,
@@ -57,6 +62,7 @@ impl Process {
             options,
             max_clients,
             port,
+            registry: Arc::default(),
             map,
             tallies: std::iter::repeat_with(|| Arc::new(Tally::new(command::TOTAL))).take(workers).collect(),
             nodes: Arc::default(),
@@ -66,6 +72,7 @@ impl Process {
             accepting: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             config_is_good: AtomicBool::new(true),
+            blocked: AtomicUsize::new(0),
             run_id: run_id(),
             started: Instant::now(),
             spare: Arc::default(),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::state::{Flow, Room, Session, Wait, refuse, wrong_arity};
-use super::{blocking, local};
+use super::{blocking, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Pin, Spec};
 use crate::merge::Gather;
@@ -12,6 +12,9 @@ use crate::resp::encode;
 use crate::resp::request::{Args, Limits, ProtocolError, Request, Step};
 use crate::route::{self, Route};
 use crate::telemetry::Class;
+
+/// What is said when nobody is there to be asked.
+pub(super) const NO_PRIMARY: &str = "CLUSTERDOWN no primary of the cluster is known yet";
 
 impl Session {
     /// Takes what the client sent.
@@ -36,6 +39,7 @@ impl Session {
         if self.must_wait(client, room) {
             return;
         }
+        self.unblocked(room);
         self.wait = None;
         let inbox = std::mem::take(&mut self.inbox);
         self.taken += self.walk(client, inbox.get(self.taken..).unwrap_or_default(), args, room);
@@ -144,6 +148,8 @@ impl Session {
                 room.tally.took(Class::Local, 0, 1);
                 local::answer(self, client, spec, request, room)
             }
+            Ok(Route::Subscribe) => subscriber::take(self, client, spec, request, room),
+            Ok(Route::Publish(slot)) => publish::publish(self, client, spec, request, slot, room),
             Ok(Route::Pin(pin)) => self.pin(client, spec, request, pin, room),
             Err(refused) => refuse(client, &refused.to_string(), room),
         };
@@ -189,7 +195,14 @@ impl Session {
     }
 
     #[inline]
-    fn forward(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, slot: u16, room: &mut Room) -> Flow {
+    pub(super) fn forward(
+        &mut self,
+        client: ClientId,
+        spec: &Spec,
+        request: &Request<'_>,
+        slot: u16,
+        room: &mut Room,
+    ) -> Flow {
         let lane = match self.lane(client, slot, room) {
             Ok(lane) => lane,
             Err(flow) => return flow,
@@ -256,16 +269,29 @@ impl Session {
     ) -> Flow {
         let slots = room.backend.primaries().to_vec();
         if slots.is_empty() {
-            return refuse(client, "CLUSTERDOWN no primary of the cluster is known yet", room);
+            return refuse(client, NO_PRIMARY, room);
         }
+        let gather = Gather::new(merge, self.proto, slots.len() as u32);
+        self.scatter(client, spec, request, &slots, gather, room)
+    }
+
+    /// The same request to the owner of each of `slots`, whose replies go into `gather`.
+    pub(super) fn scatter(
+        &mut self,
+        client: ClientId,
+        spec: &Spec,
+        request: &Request<'_>,
+        slots: &[u16],
+        gather: Gather,
+        room: &mut Room,
+    ) -> Flow {
         if let Some(flow) = slots.iter().find_map(|&slot| self.lane(client, slot, room).err()) {
             return flow;
         }
         let frame = request.frame();
         if let Some(whole) = room.replies.reserve(client, frame.len()) {
             let read = spec.flags.has(Flags::READONLY);
-            let gather = Gather::new(merge, self.proto, slots.len() as u32);
-            for (ticket, &slot) in room.replies.split(whole, gather, slots.len() as u32).zip(&slots) {
+            for (ticket, &slot) in room.replies.split(whole, gather, slots.len() as u32).zip(slots) {
                 let lane = room.backend.lane(slot, self.proto).unwrap_or(Lane::New);
                 room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, lane, ticket);
             }

@@ -9,6 +9,7 @@ use super::pinned::Pinned;
 use super::{Options, Process};
 use crate::backend::{Backend, Millis};
 use crate::command::Spec;
+use crate::pubsub::Subscriptions;
 use crate::replies::{ClientId, Replies};
 use crate::resp::request::Decoder;
 use crate::resp::{Proto, encode};
@@ -19,6 +20,8 @@ use crate::telemetry::Tally;
 pub struct Room {
     /// To the nodes.
     pub backend: Backend,
+    /// What clients hear of one another.
+    pub pubsub: Subscriptions,
     /// To the clients.
     pub replies: Replies,
     /// What the process shares.
@@ -38,10 +41,11 @@ pub struct Room {
 impl Room {
     /// The rooms of one worker.
     #[must_use]
-    pub fn new(backend: Backend, process: Arc<Process>, tally: Arc<Tally>) -> Self {
+    pub fn new(backend: Backend, pubsub: Subscriptions, process: Arc<Process>, tally: Arc<Tally>) -> Self {
         let options = Rc::new(process.options.clone());
         Self {
             backend,
+            pubsub,
             replies: Replies::counting_in(Arc::clone(&tally)),
             process,
             options,

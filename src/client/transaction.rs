@@ -18,27 +18,6 @@ use crate::route::{self, Refused, Route};
 const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
 
 impl Session {
-    /// Looks at a request of a client that must authenticate first, or is in the middle of a transaction. `None`
-    /// leaves it to the common way.
-    #[cold]
-    pub(super) fn guard(
-        &mut self,
-        client: ClientId,
-        spec: &'static Spec,
-        request: &Request<'_>,
-        room: &mut Room,
-    ) -> Option<Flow> {
-        if !self.is_trusted(room) {
-            let may_ask = spec.flags.has(Flags::NO_AUTH);
-            return (!may_ask).then(|| refuse(client, "NOAUTH Authentication required.", room));
-        }
-        if self.transaction().is_some() {
-            return self.within(client, spec, request, room);
-        }
-        self.ordinary = true;
-        None
-    }
-
     /// The transaction that is open.
     pub(super) fn transaction(&mut self) -> Option<&mut Transaction> {
         self.pinned.as_mut()?.transaction.as_mut()
@@ -86,7 +65,7 @@ impl Session {
     }
 
     /// A request inside a transaction. `None` for those that act at once.
-    fn within(
+    pub(super) fn within(
         &mut self,
         client: ClientId,
         spec: &'static Spec,
@@ -161,12 +140,9 @@ impl Session {
             self.unpin(client, room);
             return refuse(client, ABORTED, room);
         }
-        if watching.is_some() {
-            if is_busy {
-                // What the client sent before must have had its effect on what it watches.
-                return Flow::Quiet;
-            }
-            return blocking::exec(self, client, room);
+        if let Some(slot) = watching {
+            // What the client sent before must have had its effect on what it watches.
+            return if is_busy { Flow::Quiet } else { blocking::exec(self, client, slot, room) };
         }
         let (sent, slot) = (transaction.sent(), transaction.slot);
         if sent == 0 {
@@ -260,9 +236,11 @@ fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<
             Some(slot) => Ok(Place::Slot(slot)),
             None => Ok(Place::Node),
         },
-        Route::Pin(Pin::Transaction) => Ok(Place::Node),
+        Route::Publish(slot) if !spec.keys.is_empty() => Ok(Place::Slot(slot)),
+        // The cluster's bus carries a message from whichever node to all subscribers.
+        Route::Publish(_) | Route::Pin(Pin::Transaction) => Ok(Place::Node),
         Route::Local if is_own(spec) => Ok(Place::Own),
-        Route::Local | Route::Everywhere(_) | Route::Pin(Pin::Subscribe) => Err(not_here(spec)),
+        Route::Local | Route::Everywhere(_) | Route::Subscribe | Route::Pin(Pin::Subscribe) => Err(not_here(spec)),
     }
 }
 

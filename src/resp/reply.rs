@@ -276,14 +276,20 @@ fn exact(bytes: &[u8], at: usize, texts: &[&[u8]]) -> Result<Option<Item>, Reply
 
 /// The elements of one whole array reply (RESP2 or RESP3), each with its bytes; `None` if it is no array.
 pub fn elements(reply: &[u8], proto: Proto) -> Option<impl Iterator<Item = &[u8]>> {
-    let Ok(Length::Is(count, mut at)) = length(reply.strip_prefix(b"*").map(|_| reply)?, 1) else { return None };
+    let Ok(Length::Is(count, at)) = length(reply.strip_prefix(b"*").map(|_| reply)?, 1) else { return None };
+    Some(items(reply.get(at..)?, count, proto))
+}
+
+/// The first `count` values of `bytes`, each with its bytes.
+pub fn items(bytes: &[u8], count: usize, proto: Proto) -> impl Iterator<Item = &[u8]> {
     let mut scanner = Scanner::new(proto, usize::MAX >> 8);
-    Some((0..count).map_while(move |_| {
-        let rest = reply.get(at..)?;
+    let mut at = 0;
+    (0..count).map_while(move |_| {
+        let rest = bytes.get(at..)?;
         let end = scanner.end(rest).ok()??;
         at += end;
         rest.get(..end)
-    }))
+    })
 }
 
 /// The value of one whole integer reply.

@@ -74,7 +74,7 @@ metrics! {
     CLIENT_SUBSCRIBED = Gauge "slotway_client_subscribed" []
         "Clients that are subscribed to a channel or pattern.";
     BACKEND_CONNECTIONS = Gauge "slotway_backend_connections" ["node", "role"]
-        "Open shared connections to a node.";
+        "Open connections to a node, those that are lent to single clients included.";
     BACKEND_CONNECTS = Counter "slotway_backend_connects_total" ["node", "result"]
         "Tries to connect to a node: ok, or failed.";
     BACKEND_COMMANDS = Counter "slotway_backend_commands_total" ["node"]

@@ -41,6 +41,8 @@ pub struct Tally {
     pub unasked: Counter,
     /// Requests that were answered with a timeout.
     pub timed_out: Counter,
+    /// Subscribers that were closed because their messages piled up.
+    pub slow: Counter,
     /// Bytes read from clients.
     pub received: Counter,
     /// Bytes written to clients.
@@ -61,8 +63,6 @@ pub struct Tally {
     pub in_flight: Counter,
     /// Bytes of replies that wait for clients, when the worker was last asked.
     pub buffered: Counter,
-    /// Clients that wait in a blocking command, when the worker was last asked.
-    pub blocked: Counter,
     /// Clients that are subscribed, when the worker was last asked.
     pub subscribed: Counter,
 }

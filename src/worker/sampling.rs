@@ -78,6 +78,7 @@ impl Worker {
         tally.timed_out.set(counts.timed_out);
         tally.received.set(self.received);
         tally.sent.set(self.sent);
+        tally.slow.set(self.slow);
     }
 
     /// Shows what takes a look at every client and node.
@@ -86,6 +87,7 @@ impl Worker {
         let tally = &self.room.tally;
         tally.buffered.set(self.clients.iter().map(buffered).sum::<usize>() as u64);
         tally.in_flight.set(self.room.replies.tickets_out());
+        tally.subscribed.set(self.clients.iter().filter(|(id, _)| self.room.pubsub.has(*id as u32)).count() as u64);
         self.room.backend.show_gauges();
     }
 }

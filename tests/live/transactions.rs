@@ -144,3 +144,90 @@ fn transactions_keep_their_place_among_pipelined_requests() {
         }
     }
 }
+
+#[test]
+fn a_watched_key_that_changes_ends_the_transaction() {
+    same(&["DEL {wa}a", "WATCH {wa}a", "MULTI", "SET {wa}a 1", "EXEC", "GET {wa}a"]);
+    same(&[
+        "WATCH {wa}a {wa}b",
+        "b: SET {wa}a 2",
+        "MULTI",
+        "SET {wa}a 3",
+        "EXEC",
+        "GET {wa}a",
+        "MULTI",
+        "GET {wa}a",
+        "EXEC",
+    ]);
+    same(&["WATCH {wa}a", "SET {wa}a 4", "MULTI", "GET {wa}a", "EXEC"]);
+    same(&["WATCH {wa}a", "WATCH {wa}b", "b: SET {wa}b 2", "MULTI", "PING", "EXEC", "DEL {wa}a {wa}b"]);
+    same(&["WATCH {wa}a", "GET {wa}a", "MULTI", "EXEC", "WATCH {wa}a", "b: SET {wa}a 1", "MULTI", "EXEC"]);
+    same(&["WATCH {wa}a", "MULTI", "PING", "ECHO x", "GET {wa}a", "TIME x", "EXEC", "MULTI", "EXEC"]);
+}
+
+#[test]
+fn what_was_watched_is_forgotten_when_it_should_be() {
+    same(&["WATCH {wf}a", "b: SET {wf}a 2", "UNWATCH", "MULTI", "GET {wf}a", "EXEC"]);
+    same(&["WATCH {wf}a", "b: SET {wf}a 2", "MULTI", "DISCARD", "MULTI", "GET {wf}a", "EXEC"]);
+    same(&["WATCH {wf}a", "b: SET {wf}a 2", "MULTI", "NOSUCH", "EXEC", "MULTI", "GET {wf}a", "EXEC"]);
+    same(&["WATCH {wf}a", "b: SET {wf}a 2", "MULTI", "GET {wf}a", "EXEC x", "MULTI", "GET {wf}a", "EXEC"]);
+    compare(false, &["WATCH {wf}a", "b: SET {wf}a 2", "RESET", "MULTI", "GET {wf}a", "EXEC", "DEL {wf}a"]);
+}
+
+#[test]
+fn a_connection_with_a_watch_is_clean_for_the_next_client() {
+    let addr = proxy().addr();
+    for round in 0..200 {
+        let mut first = Client::connect(addr);
+        first.line("WATCH {clean}a").ok();
+        match round % 5 {
+            0 => drop(first),
+            1 => drop(first.line("UNWATCH").ok()),
+            2 => drop(first.line("RESET").ok()),
+            3 => {
+                first.line("MULTI").ok();
+                first.line("GET {clean}a").ok();
+            }
+            _ => {
+                first.line("MULTI").ok();
+                first.send(&crate::harness::frame(&["EXEC"]));
+            }
+        }
+        let (mut other, mut next) = (Client::connect(addr), Client::connect(addr));
+        other.line("INCR {clean}a").ok();
+        next.line("WATCH {clean}b").ok();
+        next.line("MULTI").ok();
+        next.line("SET {clean}c 1").ok();
+        assert_eq!(next.line("EXEC").text(), "*1\r\n+OK\r\n", "round {round}: the watch of another client");
+    }
+}
+
+#[test]
+fn an_optimistic_loop_of_many_clients_counts_right() {
+    let _alone = alone();
+    let addr = proxy().addr();
+    Client::connect(addr).line("DEL {loop}n").ok();
+    let workers: Vec<_> = (0..8)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut client = Client::connect(addr);
+                let mut done = 0;
+                while done < 40 {
+                    client.line("WATCH {loop}n").ok();
+                    let now = client
+                        .line("GET {loop}n")
+                        .bulk()
+                        .map_or(0, |text| String::from_utf8_lossy(text).parse::<u32>().unwrap());
+                    client.line("MULTI").ok();
+                    client.line(&format!("SET {{loop}}n {}", now + 1)).ok();
+                    let reply = client.line("EXEC").ok();
+                    done += u32::from(reply.text() != "*-1\r\n");
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.join().unwrap();
+    }
+    assert_eq!(Client::connect(addr).line("GET {loop}n").text(), "$3\r\n320\r\n");
+}
