@@ -19,6 +19,7 @@ mod history;
 mod moves;
 mod page;
 mod problems;
+mod report;
 mod scrape;
 mod server;
 mod shards;

@@ -1,37 +1,6 @@
 //! What is wrong now, in words, the worst first: so that nobody has to read it out of the figures.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-use super::status::{NodeStatus, Status};
-
-/// How bad something is.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Clients suffer.
-    Bad,
-    /// Somebody should look.
-    Warn,
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Self::Bad { "bad" } else { "warn" })
-    }
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// How bad it is.
-    pub severity: Severity,
-    /// The node that it is about, if it is about one.
-    pub node: Option<String>,
-    /// What it is.
-    pub text: String,
-}
+use super::status::{NodeStatus, Problem, Severity, Status};
 
 impl Problem {
     fn bad(node: Option<&NodeStatus>, text: impl Into<String>) -> Self {

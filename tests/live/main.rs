@@ -16,6 +16,7 @@ mod clients;
 mod commands;
 mod harness;
 mod inline;
+mod operators;
 mod order;
 mod points;
 mod pubsub;

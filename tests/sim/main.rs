@@ -5,6 +5,7 @@
 //! plan says, and that a run repeats itself.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod admin;
 mod auth;
 mod client;
 mod commands;
@@ -21,4 +22,5 @@ mod pubsub;
 mod redirects;
 mod relay;
 mod resubscribed;
+mod scrape;
 mod world;
