@@ -52,6 +52,7 @@ pub mod replies;
 pub mod resp;
 pub mod route;
 pub mod run;
+pub mod scan;
 pub mod telemetry;
 pub mod worker;
 

@@ -1,13 +1,19 @@
 //! Puts the status together from what the workers count, the map, and what was noted from second to second.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::history::{LATENCY_LOOKS, Look, RATE_LOOKS, Window, round};
-use super::status::{Clients, Cluster, Count, Latency, NodeError, NodeStatus, Range, Rates, Status, Totals};
+use super::status::{Clients, Cluster, Count, Latency, NodeError, NodeStatus, Range, Rates, Slow, Status, Totals};
 use super::{Admin, problems, scrape};
+use crate::client::Process;
 use crate::cluster::topology::{Node, Role, Topology, UNOWNED};
-use crate::telemetry::{CLASSES, Counter, Distribution, LastError, Tally, wall_clock};
+use crate::telemetry::{CLASSES, Counter, Distribution, LastError, SlowRequest, Tally, wall_clock};
+
+/// How many slow requests are shown.
+const SLOW: usize = 32;
 
 impl Admin {
     /// The status now.
@@ -58,6 +64,7 @@ impl Admin {
             migrations: self.moves.borrow().list(),
             nodes: self.nodes(&map, rates, latencies),
             changes: self.changes.borrow().list(),
+            slowlog: slow(process),
             ..Status::default()
         };
         if let Some(window) = rates {
@@ -142,6 +149,15 @@ impl Admin {
             ..NodeStatus::default()
         }
     }
+}
+
+/// The latest slow requests of all workers, the newest first.
+fn slow(process: &Process) -> Vec<Slow> {
+    let of = |tally: &Arc<Tally>| tally.slow_requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut all: Vec<_> = process.tallies.iter().flat_map(of).collect();
+    all.sort_unstable_by_key(|slow| Reverse(slow.id));
+    let shown = |SlowRequest { at_ms, took_us, command, client, .. }| Slow { at_ms, took_us, command, client };
+    all.into_iter().take(SLOW).map(shown).collect()
 }
 
 fn rates_of(window: Window<'_>) -> Rates {

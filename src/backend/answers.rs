@@ -8,8 +8,9 @@ use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
 use super::repair::NO_CONNECTION;
 use super::retry::Retries;
+use super::slow::Watchful;
 use super::timing::{Clock, Run};
-use super::{Backend, PipelineId};
+use super::{Backend, Millis, PipelineId, Surroundings};
 use crate::cluster::Hint;
 use crate::net::Addr;
 use crate::replies::Replies;
@@ -47,8 +48,14 @@ impl Backend {
         };
         let (mut at, generation) = (0, pipeline.generation);
         loop {
-            let clock = Clock { now_us: self.now_us, tally: &self.around.tally };
-            let Some(end) = deliver(pipeline, bytes, &mut at, &mut self.retries, clock, replies)? else { break };
+            let mut aside = Aside {
+                retries: &mut self.retries,
+                watchful: &mut self.watchful,
+                around: &self.around,
+                now: self.now,
+                now_us: self.now_us,
+            };
+            let Some(end) = deliver(pipeline, bytes, &mut at, &mut aside, replies)? else { break };
             self.special(pipe, bytes.get(at..end).unwrap_or_default(), replies)?;
             at = end;
             pipeline = match self.pipelines.get_mut(pipe as usize) {
@@ -125,12 +132,12 @@ impl Backend {
         let request =
             if verdict != Verdict::Pass && request.pending.traits.blocks() { self.rearm(request) } else { request };
         match verdict {
-            Verdict::Pass => {
-                let run = Run::of(&request.pending);
-                self.retries.overtaken_by(&request.pending, &request.frame, replies);
-                tally.error(answer.reply);
-                replies.deliver_error(request.pending.ticket, answer.reply);
-                run.end(Some(&tally), self.clock(), replies);
+            _ if request.pending.traits == Traits::Here => self.here(&answer, &verdict, request, replies),
+            Verdict::Pass => self.pass(request, &answer, replies),
+            Verdict::Missing => {
+                if let Some(request) = self.cure(pipe, proto, request, reply, replies) {
+                    self.pass(request, &answer, replies);
+                }
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
             Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
@@ -145,6 +152,29 @@ impl Backend {
             }
         }
         Ok(())
+    }
+
+    /// The error is the client's.
+    fn pass(&mut self, request: Taken, answer: &Answer<'_>, replies: &mut Replies) {
+        let run = Run::of(&request.pending);
+        self.retries.overtaken_by(&request.pending, &request.frame, replies);
+        self.note_slow(&request.pending, &request.frame);
+        answer.tally.error(answer.reply);
+        replies.deliver_error(request.pending.ticket, answer.reply);
+        run.end(Some(answer.tally), self.clock(), replies);
+    }
+
+    /// The request was for this node alone: whatever it says is the answer.
+    fn here(&mut self, answer: &Answer<'_>, verdict: &Verdict, request: Taken, replies: &mut Replies) {
+        if let Verdict::Moved(target) = verdict {
+            self.hint(Hint::Moved);
+            if let Some(&node) = self.by_addr.get(&target.addr(&answer.from))
+                && self.view.unchanged_since(target.slot, request.pending.epoch)
+            {
+                self.view.set(target.slot, node);
+            }
+        }
+        replies.deliver(request.pending.ticket, answer.reply);
     }
 
     fn moved(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
@@ -245,6 +275,27 @@ struct Answer<'a> {
     tally: &'a NodeTally,
 }
 
+/// What looks on while replies are delivered.
+struct Aside<'a> {
+    retries: &'a mut Retries,
+    watchful: &'a mut Watchful,
+    around: &'a Surroundings,
+    now: Millis,
+    now_us: u32,
+}
+
+impl Aside<'_> {
+    /// A request is answered: others may not run behind it, and it may have been slow.
+    #[cold]
+    fn look(&mut self, pending: &Pending, frame: &[u8], replies: &mut Replies) {
+        if !self.retries.is_empty() {
+            self.retries.overtaken_by(pending, frame, replies);
+        }
+        let around = self.around;
+        self.watchful.look(pending, frame, self.now, || around.ready.push(around.desk));
+    }
+}
+
 /// Delivers whole replies from `at` on, which moves with them, up to one that is perhaps not the client's: gives
 /// where that one ends, or `None` when no whole reply is left.
 #[inline]
@@ -252,10 +303,11 @@ fn deliver(
     pipeline: &mut Pipeline,
     bytes: &[u8],
     at: &mut usize,
-    retries: &mut Retries,
-    clock: Clock<'_>,
+    aside: &mut Aside<'_>,
     replies: &mut Replies,
 ) -> Result<Option<usize>, Broken> {
+    let careful = !aside.retries.is_empty() || aside.watchful.expects_slow(pipeline, aside.now);
+    let clock = Clock { now_us: aside.now_us, tally: &aside.around.tally };
     let mut run = Run::default();
     while let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) {
         let Some(len) = pipeline.scanner.end(rest)? else { break };
@@ -273,9 +325,8 @@ fn deliver(
                         run = Run::at(pending.born);
                     }
                     run.note(&pending);
-                    if !retries.is_empty() {
-                        let frame = pipeline.popped_frame(pending.len as usize);
-                        retries.overtaken_by(&pending, frame, replies);
+                    if careful {
+                        aside.look(&pending, pipeline.popped_frame(pending.len as usize), replies);
                     }
                     replies.deliver(pending.ticket, reply);
                 }

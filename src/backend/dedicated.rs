@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::pipeline::{Holder, LoanKey, Pipeline, State};
 use super::record::{Expect, Pending, Taken, Traits};
-use super::repair::backoff;
+use super::retry::backoff;
 use super::view::NodeId;
 use super::{Backend, Millis, NEVER, Outgoing, PipelineId, blocked};
 use crate::cluster::Hint;
@@ -160,9 +160,10 @@ impl Backend {
         requests.extend(held.into_iter().flat_map(|pipe| self.discard(pipe)));
         replies.deliver(ticket, if requests.is_empty() { b":0\r\n" } else { b":1\r\n" });
         for request in requests {
-            match with_error {
-                true => replies.fail(request.pending.ticket, "UNBLOCKED client unblocked via CLIENT UNBLOCK"),
-                false => replies.deliver(request.pending.ticket, not_run(proto)),
+            if with_error {
+                replies.fail(request.pending.ticket, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
+            } else {
+                replies.deliver(request.pending.ticket, not_run(proto));
             }
         }
         self.close_loan((client, BLOCKED));

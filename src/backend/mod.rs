@@ -6,19 +6,24 @@
 //!
 //! - `send`, `flush`, `read`: the way of a request, called by the worker's turn (this file)
 //! - [`answers`]: what follows from an error reply
+//! - [`here`]: requests that only one node may answer
 //! - [`repair`]: lost connections, deadlines, new maps
 
 mod answers;
 mod blocked;
 mod dedicated;
+mod here;
 mod options;
 mod pipeline;
 mod prelude;
 mod record;
 mod redirect;
 mod repair;
+mod report;
 mod retry;
 mod sampling;
+mod scripts;
+mod slow;
 mod timing;
 mod view;
 
@@ -43,8 +48,12 @@ pub use options::{Counts, Options};
 use pipeline::{Holder, LoanKey, Pipeline, State};
 pub use prelude::{EXEC, MULTI};
 use record::{Expect, Pending, Taken, Traits};
+pub use report::NodeReport;
 use retry::Retries;
 pub use sampling::Sample;
+pub use scripts::Scripts;
+pub use slow::Slow;
+use slow::Watchful;
 use timing::Clock;
 use view::{NOBODY, NodeId, View};
 
@@ -90,6 +99,8 @@ struct Node {
     pool: Pool,
     /// Whether the map that was adopted last names it.
     listed: bool,
+    /// Connections to it that broke or could not be made.
+    lost: u64,
 }
 
 impl Node {
@@ -117,6 +128,10 @@ pub struct Surroundings {
     pub token: Token,
     /// Pushed on the ready list when a dialling task has ended.
     pub dialed: Token,
+    /// Pushed on the ready list when requests were slow.
+    pub desk: Token,
+    /// What clients have loaded.
+    pub scripts: Arc<Scripts>,
     /// To discovery; when it is full a hint is dropped: the next one will do.
     pub hints: mpsc::Sender<Hint>,
     /// Which worker it is, for what is counted for nodes.
@@ -136,6 +151,8 @@ pub struct Backend {
     view: View,
     /// Each primary with a slot that it owns, for requests without a key.
     primaries: Vec<u16>,
+    /// Each primary, those without slots too.
+    leaders: Vec<NodeId>,
     next_primary: usize,
     pipelines: Slab<Pipeline>,
     generation: u32,
@@ -147,6 +164,8 @@ pub struct Backend {
     loans: BTreeMap<LoanKey, Loan>,
     retries: Retries,
     dialed: Rc<RefCell<Vec<Dialed>>>,
+    /// Scripts on their way to nodes that miss them.
+    sent_scripts: Vec<scripts::Sent>,
     now: Millis,
     /// The same in microseconds; wraps.
     now_us: u32,
@@ -157,6 +176,7 @@ pub struct Backend {
     /// Whether a pipeline that was full has room again.
     drained: bool,
     jitter: u32,
+    watchful: Watchful,
     /// What happened, for `INFO` and the metrics.
     pub counts: Counts,
 }
@@ -165,6 +185,7 @@ impl Backend {
     /// A backend without nodes; [`adopt`](Self::adopt) gives it some.
     #[must_use]
     pub fn new(options: Options, around: Surroundings, seed: u32) -> Self {
+        let watchful = Watchful::new(options.slow_threshold);
         Self {
             options,
             around,
@@ -172,6 +193,7 @@ impl Backend {
             by_addr: HashMap::new(),
             view: View::new(),
             primaries: Vec::new(),
+            leaders: Vec::new(),
             next_primary: seed as usize,
             pipelines: Slab::new(),
             generation: 0,
@@ -180,12 +202,14 @@ impl Backend {
             loans: BTreeMap::new(),
             retries: Retries::default(),
             dialed: Rc::default(),
+            sent_scripts: Vec::new(),
             now: 0,
             now_us: 0,
             wake_at: NEVER,
             refused: false,
             drained: false,
             jitter: seed | 1,
+            watchful,
             counts: Counts::default(),
         }
     }

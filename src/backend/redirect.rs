@@ -18,6 +18,8 @@ pub(super) enum Verdict {
     Later,
     /// Not executed, because the node is no longer the primary that the map says it is.
     Stale,
+    /// Not executed, because the node does not know the script or the function.
+    Missing,
     /// The node does not accept the proxy itself.
     Unauthenticated,
 }
@@ -49,6 +51,8 @@ pub(super) fn read(reply: &[u8]) -> Verdict {
         "TRYAGAIN" | "CLUSTERDOWN" | "LOADING" => Verdict::Later,
         "READONLY" => Verdict::Stale,
         "NOAUTH" => Verdict::Unauthenticated,
+        "NOSCRIPT" => Verdict::Missing,
+        "ERR" if rest == "Function not found" => Verdict::Missing,
         _ => Verdict::Pass,
     }
 }

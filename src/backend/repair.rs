@@ -4,14 +4,15 @@
 //! byte has not left cannot have run; of the others only reads are sent again.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use super::dedicated::{Pool, not_run};
 use super::pipeline::{Holder, State};
 use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
-use super::timing::{Clock, Run};
+use super::timing::Run;
 use super::view::{NOBODY, NodeId};
-use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId, dedicated};
+use super::{Backend, Dialed, NEVER, Node, PipelineId, dedicated};
 use crate::cluster::Hint;
 use crate::cluster::slot::SLOTS;
 use crate::cluster::topology::{Role, Topology};
@@ -19,11 +20,6 @@ use crate::net::{Addr, Link};
 use crate::replies::Replies;
 use crate::resp::Proto;
 use crate::telemetry::Fault;
-
-/// The first wait before a connection that failed is tried again, in milliseconds; doubled each time.
-const BACKOFF_MS: Millis = 20;
-/// The longest wait between two tries, in milliseconds.
-const BACKOFF_MAX_MS: Millis = 1000;
 
 /// What a client is told that waited in vain for a connection of its own.
 pub(super) const NO_CONNECTION: &[u8] =
@@ -73,11 +69,14 @@ impl Backend {
             tracing::warn!("connection to {addr}: {why}");
         }
         // A connection that worked is opened again at once, and only then with growing waits.
-        let wait = if was_ready { 0 } else { backoff(pipeline.failures, &mut self.jitter) };
+        let wait = if was_ready { 0 } else { retry::backoff(pipeline.failures, &mut self.jitter) };
         pipeline.failures = pipeline.failures.saturating_add(1);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
         pipeline.tally.fault(fault, &why.to_string());
+        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
+            node.lost += 1;
+        }
         let requests = pipeline.take_all();
         if std::mem::take(&mut self.refused) {
             // Whoever found the connection full finds another one, or none: in this turn or in one more.
@@ -102,6 +101,10 @@ impl Backend {
         replies: &mut Replies,
     ) {
         let traits = request.pending.traits;
+        if traits == Traits::Here {
+            let text = format!("PROXYUNKNOWN the connection to {addr} was lost");
+            return replies.fail(request.pending.ticket, &text);
+        }
         if traits == Traits::Exec && !request.may_have_run {
             return replies.deliver(request.pending.ticket, not_run(proto));
         }
@@ -180,6 +183,9 @@ impl Backend {
         } else {
             self.push(pipe, frame, pending);
         }
+        if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
+            pipeline.note_detour();
+        }
         if let Some(mark) = Mark::of(pipe, &self.pipelines) {
             self.retries.went(key, sequence, mark, &self.pipelines);
         }
@@ -224,11 +230,14 @@ impl Backend {
         for delayed in self.retries.due(now, pipelines, expired) {
             if self.expired(&delayed.request.pending) {
                 self.counts.timed_out += 1;
+                self.note_slow(&delayed.request.pending, &delayed.request.frame);
                 let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
                 let run = Run::of(&delayed.request.pending);
                 delayed.give_up(replies);
                 run.end(None, self.clock(), replies);
-                bound.into_iter().for_each(|key| self.close_loan(key));
+                if let Some(key) = bound {
+                    self.close_loan(key);
+                }
             } else {
                 self.send_again(delayed.proto, delayed.request);
             }
@@ -279,26 +288,29 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let expired = |pending: &Pending| pending.age(now) >= timeout;
         let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
-        let clock = Clock { now_us: self.now_us, tally: &self.around.tally };
-        for request in pipeline.take_unsent(expired) {
+        let node = Arc::clone(&pipeline.tally);
+        let unsent = pipeline.take_unsent(expired);
+        let late = pipeline.expire(expired);
+        for request in unsent {
             self.counts.timed_out += 1;
             let run = Run::of(&request.pending);
+            self.note_slow(&request.pending, &request.frame);
             let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
             replies.fail(request.pending.ticket, &text);
-            run.end(Some(&pipeline.tally), clock, replies);
+            run.end(Some(&node), self.clock(), replies);
             self.drained |= std::mem::take(&mut self.refused);
         }
-        let late = pipeline.expire(expired);
         if late.is_empty() {
             return self.settle(pipe);
         }
-        for pending in late {
+        for Taken { pending, frame, .. } in late {
             self.counts.timed_out += 1;
             let run = Run::of(&pending);
+            self.note_slow(&pending, &frame);
             let text =
                 format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
             replies.fail(pending.ticket, &text);
-            run.end(Some(&pipeline.tally), clock, replies);
+            run.end(Some(&node), self.clock(), replies);
         }
         // The late reply must reach nobody, and what is sent behind it could only be lost with it.
         self.lose(pipe, Fault::Timeout, &"the node did not answer in time", replies);
@@ -314,6 +326,8 @@ impl Backend {
             let owner = map.slots.get(usize::from(slot)).and_then(|&index| ids.get(usize::from(index)));
             self.view.set(slot, owner.copied().unwrap_or(NOBODY));
         }
+        self.leaders =
+            (map.nodes.iter().zip(&ids)).filter(|(node, _)| node.role == Role::Primary).map(|(_, &id)| id).collect();
         self.primaries = (0u16..)
             .zip(&map.nodes)
             .filter(|(_, node)| node.role == Role::Primary)
@@ -333,7 +347,8 @@ impl Backend {
             return id;
         }
         let tally = self.around.tallies.join(&addr.to_string(), self.around.worker);
-        let node = Node { addr: addr.clone(), pipes: [None; 2], tally, pool: Pool::default(), listed: true };
+        let pool = Pool::default();
+        let node = Node { addr: addr.clone(), pipes: [None; 2], tally, pool, listed: true, lost: 0 };
         let id = self.nodes.insert(node) as NodeId;
         self.by_addr.insert(addr.clone(), id);
         id
@@ -350,7 +365,11 @@ impl Backend {
             let strays = if stays { Vec::new() } else { pipeline.take_unsent(|p| view.owner(p.slot) != node) };
             let generation = pipeline.generation;
             for request in strays {
-                self.send_again(proto, request);
+                if request.pending.traits == Traits::Here {
+                    replies.fail(request.pending.ticket, "PROXYUNSENT not executed: the slot has a new owner");
+                } else {
+                    self.send_again(proto, request);
+                }
             }
             let is_same = self.pipelines.get(pipe as usize).is_some_and(|pipeline| pipeline.generation == generation);
             if is_same && self.nodes.get(usize::from(node)).is_some_and(|node| !node.listed) {
@@ -411,14 +430,4 @@ impl Backend {
             node.pipes[pipeline.proto as usize] = None;
         }
     }
-}
-
-/// How long to wait after `failures` failed tries: doubled each time, and shortened by up to a half at random so
-/// that workers and proxies do not come back all at once.
-pub(super) fn backoff(failures: u32, jitter: &mut u32) -> Millis {
-    *jitter ^= *jitter << 13;
-    *jitter ^= *jitter >> 17;
-    *jitter ^= *jitter << 5;
-    let full = (BACKOFF_MS << failures.min(6)).min(BACKOFF_MAX_MS);
-    full - Millis::from(*jitter) % (full / 2 + 1)
 }

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::Options;
+use crate::backend::Scripts;
 use crate::cluster::topology::Topology;
 use crate::command;
 use crate::pubsub::Registry;
@@ -29,6 +30,8 @@ pub struct Process {
     pub registry: Arc<Registry>,
     /// The map of the cluster.
     pub map: Arc<ArcSwap<Topology>>,
+    /// What clients have loaded.
+    pub scripts: Arc<Scripts>,
     /// One for each worker.
     pub tallies: Box<[Arc<Tally>]>,
     /// What is counted for each node.
@@ -45,6 +48,10 @@ pub struct Process {
     pub draining: AtomicBool,
     /// Whether the configuration that was read last is in use.
     pub config_is_good: AtomicBool,
+    /// Requests that were slow; the next one's identifier.
+    pub slow: AtomicU64,
+    /// The configuration in use, without secrets, for `PROXY CONFIG`.
+    pub effective: String,
     /// Clients that wait in a blocking command.
     pub blocked: AtomicUsize,
     /// Tells this process from another, 40 hexadecimal digits.
@@ -72,6 +79,9 @@ impl Process {
             accepting: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             config_is_good: AtomicBool::new(true),
+            scripts: Arc::default(),
+            slow: AtomicU64::new(0),
+            effective: String::new(),
             blocked: AtomicUsize::new(0),
             run_id: run_id(),
             started: Instant::now(),

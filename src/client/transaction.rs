@@ -6,7 +6,7 @@
 
 use super::pinned::{Own, Transaction};
 use super::state::{Flow, Room, Session, ok, refuse, say, wrong_arity};
-use super::{blocking, local};
+use super::{asking, blocking, draws, local};
 use crate::backend::{EXEC, Outgoing};
 use crate::command::{Flags, Pin, Spec};
 use crate::merge::{Gather, Splice};
@@ -184,9 +184,7 @@ impl Session {
         let aside = room.replies.open();
         if let Ok(Step::Request { used, inline }) = step {
             let request = args.request(&own.frame, used, inline);
-            if local::instead_of_a_node(self, aside, own.spec, &request, room).is_none() {
-                local::answer(self, aside, own.spec, &request, room);
-            }
+            local::answer(self, aside, own.spec, &request, room);
         }
         let mut reply = room.replies.queue(aside).map(|queue| queue.unwritten().to_vec()).unwrap_or_default();
         room.replies.close(aside);
@@ -229,16 +227,15 @@ enum Place {
 fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<Place, String> {
     match route::route(spec, request, &mut room.parts).map_err(|refused| refused.to_string())? {
         Route::Slot(slot) => Ok(Place::Slot(slot)),
-        Route::Any if local::is_safe_for_a_node(spec, request) => Ok(Place::Node),
-        Route::Any => Ok(Place::Own),
         Route::Split(_) => Err(Refused::CrossSlot.to_string()),
-        Route::Pin(Pin::Blocking) => match route::one_slot(spec, request).map_err(|refused| refused.to_string())? {
-            Some(slot) => Ok(Place::Slot(slot)),
-            None => Ok(Place::Node),
+        Route::Pin(Pin::Blocking) => match route::one_slot(spec, request) {
+            Ok(slot) => Ok(slot.map_or(Place::Node, Place::Slot)),
+            Err(refused) => Err(refused.to_string()),
         },
+        Route::Local if draws::is_for_a_node(spec, request) => Ok(Place::Node),
         Route::Publish(slot) if !spec.keys.is_empty() => Ok(Place::Slot(slot)),
         // The cluster's bus carries a message from whichever node to all subscribers.
-        Route::Publish(_) | Route::Pin(Pin::Transaction) => Ok(Place::Node),
+        Route::Any | Route::Publish(_) | Route::Pin(Pin::Transaction | Pin::Replicas) => Ok(Place::Node),
         Route::Local if is_own(spec) => Ok(Place::Own),
         Route::Local | Route::Everywhere(_) | Route::Subscribe | Route::Pin(Pin::Subscribe) => Err(not_here(spec)),
     }
@@ -247,8 +244,12 @@ fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<
 /// Whether the proxy's answer to such a command is one reply and leaves the form of the others alone.
 fn is_own(spec: &Spec) -> bool {
     let client_wide = ["reply", "tracking", "caching", "pause", "unblock"];
-    !matches!((spec.parent, spec.name), (None, "hello" | "monitor"))
-        && !(spec.parent == Some("client") && client_wide.contains(&spec.name))
+    let elsewhere = match spec.parent {
+        None => &["hello", "monitor", "scan", "randomkey", "info", "debug"][..],
+        Some("client") => &client_wide,
+        Some(_) => &[],
+    };
+    !elsewhere.contains(&spec.name) && !asking::asks(spec)
 }
 
 fn not_here(spec: &Spec) -> String {

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::topic::{Seat, Topic, TopicId};
-use super::{Kind, Millis, Subscriptions};
+use super::topic::{Seat, Topic};
+use super::{Kind, Millis, Subscriptions, TopicId};
 use crate::replies::{ClientId, Replies, Ticket};
 use crate::resp::{Proto, encode};
 

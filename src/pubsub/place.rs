@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::feed::{Asked, Feed, FeedId};
+use super::feed::{Asked, Feed};
 use super::handover::Handover;
-use super::topic::{Home, Standing, Topic, TopicId};
-use super::{Kind, Millis, Subscriptions};
+use super::topic::{Home, Standing, Topic};
+use super::{FeedId, Kind, Millis, Subscriptions, TopicId};
 use crate::cluster::Hint;
 use crate::cluster::topology::{Role, Topology};
 use crate::net::Addr;

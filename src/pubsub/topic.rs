@@ -2,14 +2,10 @@
 
 use std::rc::Rc;
 
-use super::feed::FeedId;
 use super::handover::Handover;
-use super::{Kind, pattern};
+use super::{FeedId, Kind, pattern};
 use crate::cluster::slot::slot;
 use crate::replies::ClientId;
-
-/// A topic's place in its worker.
-pub(super) type TopicId = u32;
 
 /// A client that hears it.
 #[derive(Clone, Copy, Debug)]

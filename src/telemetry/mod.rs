@@ -27,4 +27,4 @@ pub use histogram::{Distribution, Histogram, SCRAPED_US};
 pub use map::{MapTally, TRIGGERS, Trigger};
 pub use nodes::{LastError, NodeTally, NodeTotals, Nodes};
 pub use resources::Resources;
-pub use tally::{CLASSES, Class, Tally, wall_clock};
+pub use tally::{CLASSES, Class, SlowRequest, Tally, wall_clock};

@@ -1,5 +1,6 @@
 //! What one worker counts.
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +21,21 @@ pub enum Class {
 
 /// The names of [`Class`], in its order.
 pub const CLASSES: [&str; 4] = ["read", "write", "split", "local"];
+
+/// A request that took long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlowRequest {
+    /// Counts the slow requests of the process.
+    pub id: u64,
+    /// When it ended, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+    /// Its beginning.
+    pub command: String,
+    /// The address of its client.
+    pub client: String,
+}
 
 /// What one worker counts. The worker alone writes, except for `clients`.
 #[derive(Debug, Default)]
@@ -63,6 +79,8 @@ pub struct Tally {
     pub in_flight: Counter,
     /// Bytes of replies that wait for clients, when the worker was last asked.
     pub buffered: Counter,
+    /// The latest slow requests, the newest first, when the worker was last asked.
+    pub slow_requests: Mutex<Vec<SlowRequest>>,
     /// Clients that are subscribed, when the worker was last asked.
     pub subscribed: Counter,
 }

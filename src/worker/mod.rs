@@ -11,6 +11,7 @@
 //! that is there into one write to its client. A client that may go on after its replies went out is resumed at
 //! the end of the turn. New connections come through the [`Mailbox`]; deadlines through one timer.
 
+mod desk;
 mod hearing;
 mod leaving;
 mod mailbox;
@@ -30,7 +31,7 @@ use tokio::time::Instant;
 
 use crate::backend::{self, Backend, Millis, Surroundings};
 use crate::client::process::Tally;
-use crate::client::{Process, Room, Session};
+use crate::client::{Process, Room, Session, errands};
 use crate::cluster::Hint;
 use crate::cluster::topology::Topology;
 use crate::net::{Addr, Link, Net, Ready, Token};
@@ -90,7 +91,9 @@ const SWEEPER: Token = OWN + 4;
 const RESUME: Token = OWN + 5;
 const FEED_DIALED: Token = OWN + 6;
 const FEED_TIMER: Token = OWN + 7;
-const GAUGES: Token = OWN + 8;
+const LETTERS: Token = OWN + 8;
+const DESK: Token = OWN + 9;
+const GAUGES: Token = OWN + 10;
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -106,6 +109,8 @@ pub struct Parts {
     pub process: Arc<Process>,
     /// Where other threads leave word.
     pub mailbox: Arc<Mailbox>,
+    /// Those of all workers, its own too.
+    pub mailboxes: Arc<[Arc<Mailbox>]>,
     /// How long clients may finish what is in flight when the worker drains.
     pub drain: Duration,
 }
@@ -127,6 +132,9 @@ pub struct Worker {
     scratch: Box<[u8]>,
     ready: Arc<Ready>,
     mailbox: Arc<Mailbox>,
+    mailboxes: Arc<[Arc<Mailbox>]>,
+    /// Questions that other workers have not all answered.
+    open: Slab<desk::Open>,
     map: arc_swap::Cache<Arc<arc_swap::ArcSwap<Topology>>, Arc<Topology>>,
     /// The version of the map that was adopted last.
     adopted: u64,
@@ -134,6 +142,8 @@ pub struct Worker {
     timer: Timer,
     sweeper: Timer,
     probe: Probe,
+    /// The latest slow request that was shown.
+    slow_shown: Option<u64>,
     /// Bytes read from clients and written to them.
     received: u64,
     sent: u64,
@@ -160,6 +170,8 @@ impl Worker {
             ready: Arc::clone(&ready),
             token: PIPELINES,
             dialed: DIALED,
+            desk: DESK,
+            scripts: Arc::clone(&parts.process.scripts),
             hints: parts.hints,
             worker: parts.index,
             tally: Arc::clone(&tally),
@@ -171,7 +183,7 @@ impl Worker {
             index: parts.index,
             clients: Slab::new(),
             map: arc_swap::Cache::new(Arc::clone(&parts.process.map)),
-            room: Room::new(backend, pubsub, parts.process, tally),
+            room: Room::new(backend, pubsub, parts.process, parts.index, ready.waker(DESK)),
             args: Args::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             timer: Timer::new(ready.waker(TIMER)),
@@ -180,9 +192,12 @@ impl Worker {
             slow: 0,
             ready,
             mailbox: parts.mailbox,
+            mailboxes: parts.mailboxes,
+            open: Slab::new(),
             adopted: 0,
             started: Instant::now(),
             probe: Probe::default(),
+            slow_shown: None,
             received: 0,
             sent: 0,
             draining_since: None,
@@ -226,6 +241,10 @@ impl Worker {
         self.room.backend.flush(&mut self.room.replies);
         self.probe.written(&self.room.backend, self.started);
         self.read_nodes();
+        if self.room.replies.has_again() {
+            errands::go_on(&mut self.room);
+            self.room.backend.flush(&mut self.room.replies);
+        }
         self.write_clients();
         if let Some(overhead) = self.probe.answered(&self.room.backend, self.started) {
             self.room.tally.overhead.record(overhead.as_micros() as u32, 1);
@@ -240,10 +259,14 @@ impl Worker {
             // Written to for the second time: whether they may go on is seen in one more turn.
             self.ready.push(RESUME);
         }
+        if self.room.replies.has_again() {
+            errands::go_on(&mut self.room);
+            self.ready.push(RESUME);
+        }
         debug_assert_eq!(
             self.room.replies.tickets_out(),
-            self.room.backend.tickets() + self.room.pubsub.tickets(),
-            "every ticket that is out must be with the backend, or with a SUBSCRIBE"
+            self.room.backend.tickets() + self.room.pubsub.tickets() + self.asking(),
+            "every ticket that is out must be with the backend, with a SUBSCRIBE, or wait for other workers"
         );
         self.arm();
         self.publish();
@@ -258,7 +281,10 @@ impl Worker {
             TIMER => {
                 self.timer.fired();
                 self.room.backend.tick(&mut self.room.replies);
+                self.look_at_pause();
             }
+            LETTERS => self.read_letters(),
+            DESK => self.work_at_desk(),
             RESUME => {}
             GAUGES => self.show_gauges(),
             FEED_DIALED => self.room.pubsub.take_dialed(&mut self.room.replies),

@@ -1,6 +1,7 @@
 //! What a worker shows to others: its counters once a turn, its gauges when somebody asks, and how long the proxy
 //! itself takes, of one request in some turns.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,6 +11,9 @@ use crate::backend::{Backend, Sample};
 
 /// One turn in so many draws a sample; a power of two.
 const EACH: u32 = 64;
+
+/// How many slow requests are shown.
+const SLOW: usize = 32;
 
 /// The request that is watched.
 struct Watched {
@@ -82,12 +86,17 @@ impl Worker {
     }
 
     /// Shows what takes a look at every client and node.
-    pub(super) fn show_gauges(&self) {
+    pub(super) fn show_gauges(&mut self) {
         let buffered = |(id, _): (usize, _)| self.room.replies.queue(id as u32).map_or(0, |queue| queue.buffered());
         let tally = &self.room.tally;
         tally.buffered.set(self.clients.iter().map(buffered).sum::<usize>() as u64);
         tally.in_flight.set(self.room.replies.tickets_out());
         tally.subscribed.set(self.clients.iter().filter(|(id, _)| self.room.pubsub.has(*id as u32)).count() as u64);
         self.room.backend.show_gauges();
+        let newest = self.room.slow.newest();
+        if newest != self.slow_shown {
+            self.slow_shown = newest;
+            *tally.slow_requests.lock().unwrap_or_else(PoisonError::into_inner) = self.room.slow.told(SLOW);
+        }
     }
 }

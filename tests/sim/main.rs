@@ -7,8 +7,10 @@
 
 mod admin;
 mod auth;
+mod blocking;
 mod client;
 mod commands;
+mod desk;
 mod history;
 mod hostile;
 mod leaving;
@@ -22,5 +24,7 @@ mod pubsub;
 mod redirects;
 mod relay;
 mod resubscribed;
+mod scan;
 mod scrape;
+mod transactions;
 mod world;
