@@ -12,6 +12,7 @@
 mod answers;
 mod blocked;
 mod dedicated;
+mod dialing;
 mod here;
 mod options;
 mod pipeline;
@@ -38,14 +39,14 @@ use tokio::sync::mpsc;
 
 use crate::cluster::Hint;
 pub use crate::cluster::dial::Credentials;
-use crate::cluster::dial::{ConnectError, Conversation};
-use crate::net::{Addr, Net, Ready, Stream, Token};
+use crate::net::{Addr, Net, Ready, Token};
 use crate::replies::{Replies, Ticket};
 use crate::resp::Proto;
 use crate::telemetry::{Fault, NodeTally, Nodes, Tally};
 use dedicated::{Loan, Pool};
+use dialing::Dialed;
 pub use options::{Counts, Options};
-use pipeline::{Holder, LoanKey, Pipeline, State};
+use pipeline::{LoanKey, Pipeline, State};
 pub use prelude::{EXEC, MULTI};
 use record::{Expect, Pending, Taken, Traits};
 pub use report::NodeReport;
@@ -54,7 +55,6 @@ pub use sampling::Sample;
 pub use scripts::Scripts;
 pub use slow::Slow;
 use slow::Watchful;
-use timing::Clock;
 use view::{NOBODY, NodeId, View};
 
 /// Milliseconds since the worker began; read once a turn.
@@ -108,14 +108,6 @@ impl Node {
     fn is_unused(&self) -> bool {
         !self.listed && self.pipes == [None; 2] && self.pool.open == 0
     }
-}
-
-/// What a dialling task brings back.
-struct Dialed {
-    pipe: PipelineId,
-    generation: u32,
-    /// The connection, and by which name the node knows it where that is of use.
-    result: Result<(Stream, Option<i64>), ConnectError>,
 }
 
 /// What a backend needs from outside.
@@ -427,30 +419,6 @@ impl Backend {
             }
         }
         self.around.ready.push(self.around.token | pipe);
-    }
-
-    fn dial(&mut self, pipe: PipelineId) {
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
-        let Some(node) = self.nodes.get(usize::from(pipeline.node)) else { return };
-        pipeline.state = State::Connecting;
-        let (generation, proto, is_shared) = (pipeline.generation, pipeline.proto, pipeline.holder == Holder::Shared);
-        let (addr, net, limit) = (node.addr.clone(), Arc::clone(&self.around.net), self.options.connect_timeout);
-        let credentials = self.options.credentials.clone();
-        let (dialed, ready, token) = (Rc::clone(&self.dialed), Arc::clone(&self.around.ready), self.around.dialed);
-        tokio::task::spawn_local(async move {
-            let mut result = Conversation::open(&*net, &addr, credentials.as_ref(), proto, limit).await;
-            let name = match &mut result {
-                Ok(conversation) if !is_shared => tokio::time::timeout(limit, conversation.name()).await.ok().flatten(),
-                _ => None,
-            };
-            let result = result.and_then(Conversation::into_stream).map(|stream| (stream, name));
-            dialed.borrow_mut().push(Dialed { pipe, generation, result });
-            ready.push(token);
-        });
-    }
-
-    fn clock(&self) -> Clock<'_> {
-        Clock { now_us: self.now_us, tally: &self.around.tally }
     }
 
     fn hint(&self, hint: Hint) {

@@ -4,6 +4,7 @@
 //! a reply costs a comparison and an addition, and only the end of a run looks for a bucket. The clock is that of
 //! the worker's turn.
 
+use super::Backend;
 use super::record::Pending;
 use crate::replies::Replies;
 use crate::telemetry::{Class, NodeTally, Tally};
@@ -74,5 +75,11 @@ impl Run {
             // What ended in this run began with it.
             clock.tally.took(Class::Split, took, replies.take_ended());
         }
+    }
+}
+
+impl Backend {
+    pub(super) fn clock(&self) -> Clock<'_> {
+        Clock { now_us: self.now_us, tally: &self.around.tally }
     }
 }
