@@ -13,6 +13,7 @@
 //! ```
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use super::pipeline::{Holder, LoanKey, Pipeline, State};
 use super::record::{Expect, Pending, Taken, Traits};
@@ -200,7 +201,8 @@ impl Backend {
             }
             self.detach(pipe);
         }
-        let pool = &mut self.nodes.get_mut(usize::from(node))?.pool;
+        let known = self.nodes.get_mut(usize::from(node))?;
+        let (pool, tally) = (&mut known.pool, &known.tally);
         let idle = pool.idle[proto as usize].pop();
         let pipe = match idle {
             Some(pipe) => pipe,
@@ -208,7 +210,8 @@ impl Backend {
             None => {
                 pool.open += 1;
                 self.generation = self.generation.wrapping_add(1);
-                let pipeline = Pipeline::new(node, proto, self.options.max_reply_bytes, self.generation);
+                let pipeline =
+                    Pipeline::new(node, proto, self.options.max_reply_bytes, self.generation, Arc::clone(tally));
                 self.pipelines.insert(pipeline) as PipelineId
             }
         };

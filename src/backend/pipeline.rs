@@ -16,6 +16,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::task::Poll;
 
 use super::prelude::Prelude;
@@ -24,6 +25,7 @@ use super::{Millis, NEVER};
 use crate::net::Link;
 use crate::resp::Proto;
 use crate::resp::reply::Scanner;
+use crate::telemetry::NodeTally;
 
 /// The outbox is compacted when so many answered bytes stand in front.
 const COMPACT_MIN: usize = 16 << 10;
@@ -64,6 +66,7 @@ pub(super) struct Pipeline {
     /// The node's place in the backend.
     pub(super) node: u16,
     pub(super) proto: Proto,
+    pub(super) tally: Arc<NodeTally>,
     pub(super) state: State,
     /// Whose it is.
     pub(super) holder: Holder,
@@ -97,10 +100,11 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) const fn new(node: u16, proto: Proto, max_reply: usize, generation: u32) -> Self {
+    pub(super) const fn new(node: u16, proto: Proto, max_reply: usize, generation: u32, tally: Arc<NodeTally>) -> Self {
         Self {
             node,
             proto,
+            tally,
             state: State::Down { retry_at: 0 },
             holder: Holder::Shared,
             watched: 0,
@@ -304,6 +308,14 @@ impl Pipeline {
             Expect::Late { .. } | Expect::Clean { .. } => None,
         });
         waiting.max()
+    }
+
+    /// When the request came that was put in last, if it still waits.
+    pub(super) fn newest_born(&self) -> Option<u32> {
+        match self.fifo.back()? {
+            Expect::Deliver(pending) => Some(pending.born),
+            Expect::Late { .. } | Expect::Clean { .. } => None,
+        }
     }
 
     /// Whether there is anything that was not sent.

@@ -4,11 +4,13 @@
 //! byte has not left cannot have run; of the others only reads are sent again.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use super::dedicated::{Pool, not_run};
 use super::pipeline::{Holder, State};
 use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
+use super::timing::Run;
 use super::view::{NOBODY, NodeId};
 use super::{Backend, Dialed, NEVER, Node, PipelineId, dedicated};
 use crate::cluster::Hint;
@@ -17,6 +19,7 @@ use crate::cluster::topology::{Role, Topology};
 use crate::net::{Addr, Link};
 use crate::replies::Replies;
 use crate::resp::Proto;
+use crate::telemetry::Fault;
 
 /// What a client is told that waited in vain for a connection of its own.
 pub(super) const NO_CONNECTION: &[u8] =
@@ -37,18 +40,25 @@ impl Backend {
                     let token = self.around.token | pipe;
                     pipeline.state = State::Ready(Link::new(stream, self.around.ready.waker(token)));
                     pipeline.failures = 0;
+                    pipeline.tally.connected.add(1);
                     // Read once, so that the link's waker is known to the runtime.
                     self.around.ready.push(token);
                 }
-                Err(error) => self.lose(pipe, &error, replies),
+                Err(error) => {
+                    pipeline.tally.refused.add(1);
+                    self.lose(pipe, Fault::Connect, &error, replies);
+                }
             }
         }
     }
 
     /// The connection of `pipe` is gone: ends or sends on what it had, and tries again later.
-    pub(super) fn lose(&mut self, pipe: PipelineId, why: &dyn Display, replies: &mut Replies) {
+    pub(super) fn lose(&mut self, pipe: PipelineId, fault: Fault, why: &dyn Display, replies: &mut Replies) {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         if pipeline.holder != Holder::Shared {
+            if matches!(pipeline.holder, Holder::Lent(_)) {
+                pipeline.tally.fault(fault, &why.to_string());
+            }
             return self.lose_own(pipe, why, replies);
         }
         let was_ready = matches!(pipeline.state, State::Ready(_));
@@ -63,6 +73,7 @@ impl Backend {
         pipeline.failures = pipeline.failures.saturating_add(1);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
+        pipeline.tally.fault(fault, &why.to_string());
         if let Some(node) = self.nodes.get_mut(usize::from(node)) {
             node.lost += 1;
         }
@@ -111,7 +122,10 @@ impl Backend {
             return;
         }
         let text = format!("PROXYUNKNOWN the connection to {addr} was lost: the command may have been executed");
+        let run = Run::of(&request.pending);
+        let node = self.nodes.get(usize::from(lost)).map(|node| &*node.tally);
         replies.fail(request.pending.ticket, &text);
+        run.end(node, self.clock(), replies);
     }
 
     /// Sends a request that went down with the connection to `lost`. One that had been sent there by another node
@@ -218,7 +232,9 @@ impl Backend {
                 self.counts.timed_out += 1;
                 self.note_slow(&delayed.request.pending, &delayed.request.frame);
                 let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
+                let run = Run::of(&delayed.request.pending);
                 delayed.give_up(replies);
+                run.end(None, self.clock(), replies);
                 if let Some(key) = bound {
                     self.close_loan(key);
                 }
@@ -247,7 +263,7 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         if pipeline.deadline <= now {
             self.counts.timed_out += 1;
-            return self.lose(pipe, &"the node did not answer in time", replies);
+            return self.lose(pipe, Fault::Timeout, &"the node did not answer in time", replies);
         }
         let deadline = pipeline.deadline;
         if let State::Down { retry_at } = pipeline.state
@@ -272,13 +288,16 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let expired = |pending: &Pending| pending.age(now) >= timeout;
         let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
+        let node = Arc::clone(&pipeline.tally);
         let unsent = pipeline.take_unsent(expired);
         let late = pipeline.expire(expired);
         for request in unsent {
             self.counts.timed_out += 1;
+            let run = Run::of(&request.pending);
             self.note_slow(&request.pending, &request.frame);
             let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
             replies.fail(request.pending.ticket, &text);
+            run.end(Some(&node), self.clock(), replies);
             self.drained |= std::mem::take(&mut self.refused);
         }
         if late.is_empty() {
@@ -286,13 +305,15 @@ impl Backend {
         }
         for Taken { pending, frame, .. } in late {
             self.counts.timed_out += 1;
+            let run = Run::of(&pending);
             self.note_slow(&pending, &frame);
             let text =
                 format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
             replies.fail(pending.ticket, &text);
+            run.end(Some(&node), self.clock(), replies);
         }
         // The late reply must reach nobody, and what is sent behind it could only be lost with it.
-        self.lose(pipe, &"the node did not answer in time", replies);
+        self.lose(pipe, Fault::Timeout, &"the node did not answer in time", replies);
     }
 
     /// Takes over a new map: routes by it from now on, and sends on what waits for nodes that lost their slots.
@@ -325,7 +346,9 @@ impl Backend {
             }
             return id;
         }
-        let node = Node { addr: addr.clone(), pipes: [None; 2], pool: Pool::default(), listed: true, lost: 0 };
+        let tally = self.around.tallies.join(&addr.to_string(), self.around.worker);
+        let pool = Pool::default();
+        let node = Node { addr: addr.clone(), pipes: [None; 2], tally, pool, listed: true, lost: 0 };
         let id = self.nodes.insert(node) as NodeId;
         self.by_addr.insert(addr.clone(), id);
         id

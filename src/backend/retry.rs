@@ -65,7 +65,7 @@ impl Delayed {
             let text = "CLUSTERDOWN not executed: no node could run the command in time";
             replies.fail(self.request.pending.ticket, text);
         } else {
-            replies.deliver(self.request.pending.ticket, &self.refusal);
+            replies.deliver_error(self.request.pending.ticket, &self.refusal);
         }
     }
 }

@@ -19,6 +19,7 @@ use super::topology::{Facts, Role, Topology};
 use super::{Hint, Options};
 use crate::net::{Addr, Net};
 use crate::resp::Proto;
+use crate::telemetry::{MapTally, Trigger};
 
 /// The least time between the beginnings of two refreshes.
 const PACE: Duration = Duration::from_millis(100);
@@ -41,6 +42,8 @@ pub struct Discovery {
     pub hints: mpsc::Receiver<Hint>,
     /// Called after each publication.
     pub published: Box<dyn Fn()>,
+    /// What is counted of all this.
+    pub tally: Arc<MapTally>,
 }
 
 /// Why a node's answer is not used.
@@ -61,16 +64,19 @@ enum Unusable {
 impl Discovery {
     /// Runs until its task is dropped.
     pub async fn run(mut self) {
-        let mut state = Progress { versions: HashMap::new(), silent: false, rotation: 0, trouble_until: None };
+        let began = Instant::now();
+        let mut state = Progress::default();
         loop {
-            let began = Instant::now();
+            let asked = Instant::now();
             let found = self.refresh(&mut state).await;
+            self.tally.refreshed(std::mem::take(&mut state.trigger), found);
             if found {
+                self.tally.confirmed_ms.set((began.elapsed().as_millis() as u64).max(1));
                 self.learn_versions(&mut state).await;
             }
             let in_trouble = !found || state.trouble_until.is_some_and(|until| Instant::now() < until);
-            let next = if in_trouble { began + PACE } else { began + self.interval(state.rotation) };
-            self.pause(began + PACE, next, &mut state).await;
+            let next = if in_trouble { asked + PACE } else { asked + self.interval(state.rotation) };
+            self.pause(asked + PACE, next, &mut state).await;
         }
     }
 
@@ -102,7 +108,8 @@ impl Discovery {
             match self.ask(&addr, &held).await {
                 Ok(map) => {
                     state.silent = false;
-                    self.publish(map, &held);
+                    let changed = self.publish(map, &held);
+                    state.settle(changed, &self.tally);
                     return true;
                 }
                 Err(why) => failures.push(format!("{addr}: {why}")),
@@ -162,11 +169,14 @@ impl Discovery {
         Ok(map)
     }
 
-    fn publish(&self, map: Topology, held: &Topology) {
-        if map.same_as(held) && map.cluster_epoch == held.cluster_epoch {
-            return;
+    /// Publishes a map that is new. True if it says something else of slots or nodes.
+    fn publish(&self, map: Topology, held: &Topology) -> bool {
+        let same = map.same_as(held);
+        if same && map.cluster_epoch == held.cluster_epoch {
+            return false;
         }
-        if !map.same_as(held) {
+        if !same {
+            self.tally.changes.add(1);
             let primaries = map.primaries().count();
             tracing::info!(
                 "cluster map {}: {primaries} primaries, {} replicas, {} of 16384 slots owned",
@@ -177,6 +187,7 @@ impl Discovery {
         }
         self.map.store(Arc::new(Topology { version: held.version + 1, ..map }));
         (self.published)();
+        !same
     }
 
     /// Asks nodes that are new what they run, and publishes the lowest version.
@@ -208,6 +219,7 @@ impl Discovery {
 }
 
 /// What discovery remembers from one refresh to the next.
+#[derive(Default)]
 struct Progress {
     /// What each node runs.
     versions: HashMap<Addr, String>,
@@ -216,12 +228,41 @@ struct Progress {
     rotation: usize,
     /// Until when to go on asking at full pace.
     trouble_until: Option<Instant>,
+    /// What the next refresh is for.
+    trigger: Trigger,
+    /// The first sign since the last change that the map is out of date.
+    doubted: Option<Instant>,
 }
 
 impl Progress {
     fn note(&mut self, hint: Hint) {
+        self.doubted.get_or_insert_with(Instant::now);
+        if self.trigger == Trigger::Interval {
+            self.trigger = match hint {
+                Hint::Moved => Trigger::Moved,
+                Hint::Unreachable => Trigger::Unreachable,
+                Hint::Unowned => Trigger::Unowned,
+                Hint::Stale => Trigger::Stale,
+            };
+        }
         if hint != Hint::Moved {
             self.trouble_until = Some(Instant::now() + TROUBLE);
+        }
+    }
+}
+
+impl Progress {
+    /// A node has confirmed the map, or told one that differs.
+    fn settle(&mut self, changed: bool, tally: &MapTally) {
+        let trouble_is_over = self.trouble_until.is_none_or(|until| Instant::now() >= until);
+        match self.doubted {
+            Some(since) if changed => {
+                tally.convergence.record(since.elapsed().as_micros().min(u128::from(u32::MAX)) as u32, 1);
+                self.doubted = None;
+            }
+            // The sign was wrong: what comes later has nothing to do with it.
+            Some(_) if trouble_is_over => self.doubted = None,
+            _ => {}
         }
     }
 }

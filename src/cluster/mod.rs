@@ -3,6 +3,7 @@
 pub mod dial;
 pub mod discovery;
 mod reading;
+pub mod roster;
 pub mod slot;
 pub mod topology;
 

@@ -18,6 +18,7 @@ mod desk;
 mod harness;
 mod inline;
 mod missing;
+mod operators;
 mod order;
 mod points;
 mod pubsub;

@@ -5,6 +5,7 @@
 //! plan says, and that a run repeats itself.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod admin;
 mod auth;
 mod blocking;
 mod client;
@@ -24,5 +25,6 @@ mod redirects;
 mod relay;
 mod resubscribed;
 mod scan;
+mod scrape;
 mod transactions;
 mod world;
