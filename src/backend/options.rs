@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cluster::address::Addresses;
 use crate::cluster::dial::Credentials;
 
 /// How to reach and treat the nodes. Each field is a key of the configuration file.
@@ -9,6 +10,8 @@ use crate::cluster::dial::Credentials;
 pub struct Options {
     /// `[cluster] username` and its password: who the proxy is to the nodes.
     pub credentials: Option<Credentials>,
+    /// `[cluster] address_map` and `redirect_allow`.
+    pub addresses: Addresses,
     /// `[cluster] connect_timeout`: dial and handshake together.
     pub connect_timeout: Duration,
     /// `[cluster] request_timeout`: from the arrival of a request to its reply.
@@ -25,6 +28,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             credentials: None,
+            addresses: Addresses::default(),
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(2),
             max_redirects: 5,

@@ -64,7 +64,7 @@ impl Backend {
             self.drained = true;
             self.around.ready.push(self.around.dialed);
         }
-        self.hint(Hint::Unreachable);
+        self.hint(Hint::Unreachable(addr.clone()));
         for request in requests {
             self.after_loss(node, proto, request, &addr, replies);
         }
@@ -259,6 +259,20 @@ impl Backend {
         let id = self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], listed: true }) as NodeId;
         self.by_addr.insert(addr.clone(), id);
         id
+    }
+
+    /// The node that a redirect to `addr` leads to: one of the map, or one that the operator allows.
+    pub(super) fn redirect_target(&mut self, addr: Addr) -> Option<NodeId> {
+        let addr = self.options.addresses.outside(addr);
+        if let Some(&id) = self.by_addr.get(&addr) {
+            return Some(id);
+        }
+        // Until a map names it, it stays as long as the next map.
+        self.options.addresses.allows(&addr).then(|| {
+            let id = self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], listed: false }) as NodeId;
+            self.by_addr.insert(addr, id);
+            id
+        })
     }
 
     /// What waits unsent for a node that no longer owns its slot goes to the one that does.

@@ -132,6 +132,7 @@ fn proxy(room: &Room, map: &Topology, out: &mut String) {
         "replicas": map.nodes.len() - primaries,
         "slots_covered": map.covered(),
         "topology_version": map.version,
+        "topology_convergence_seconds": format_args!("{:.3}", map.convergence.as_secs_f64()),
         "redirects": process.total(|tally| &tally.redirects),
         "retries": process.total(|tally| &tally.put_off),
         "node_connections_lost": process.total(|tally| &tally.lost),
