@@ -18,6 +18,11 @@ pub struct Options {
     pub request_timeout: Duration,
     /// `[cluster] max_redirects`: how many MOVED or ASK one request follows.
     pub max_redirects: u8,
+    /// `[cluster] fail_fast_after`: how long a node must have been out of reach before requests for it fail at once,
+    /// until it is found again; zero means never.
+    pub fail_fast_after: Duration,
+    /// `[cluster] canary`: how often each connection has to prove that it is in step; zero means never.
+    pub canary: Duration,
     /// `[limits] node_queue`: bytes of requests that may wait for one node, per worker; more are refused.
     pub node_queue_bytes: usize,
     /// `[limits] reply`: the largest reply that a node may send, in bytes.
@@ -32,6 +37,8 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(2),
             max_redirects: 5,
+            fail_fast_after: Duration::from_secs(10),
+            canary: Duration::ZERO,
             node_queue_bytes: 64 << 20,
             max_reply_bytes: 1 << 30,
         }
