@@ -102,7 +102,7 @@ impl Backend {
             }
             Verdict::Stale => self.later(Hint::Stale, &answer, request, replies),
             Verdict::Unauthenticated => {
-                self.put_off(proto, request, &[], None);
+                self.unauthenticated(proto, request, replies);
                 return Err(Broken::Unauthenticated);
             }
         }

@@ -6,9 +6,11 @@
 //!
 //! - `send`, `flush`, `read`: the way of a request, called by the worker's turn (this file)
 //! - [`answers`]: what follows from an error reply
+//! - [`health`]: nodes that are out of reach
 //! - [`repair`]: lost connections, deadlines, new maps
 
 mod answers;
+mod health;
 mod options;
 mod pipeline;
 mod redirect;
@@ -289,12 +291,11 @@ impl Backend {
             match pipeline.state {
                 State::Ready(_) | State::Draining(_) => {
                     if let Err(error) = pipeline.write() {
+                        self.counts.out_of_step += u64::from(!pipeline.is_in_step());
                         self.lose(pipe, &error, replies);
                     }
                 }
-                State::Down { retry_at } if retry_at <= self.now => self.dial(pipe),
-                State::Down { retry_at } => self.wake_by(retry_at),
-                State::Connecting => {}
+                State::Down { .. } | State::Connecting => self.wait_or_dial(pipe, replies),
             }
         }
     }
@@ -343,12 +344,15 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let Some(node) = self.nodes.get(usize::from(pipeline.node)) else { return };
         pipeline.state = State::Connecting;
-        let (generation, proto) = (pipeline.generation, pipeline.proto);
+        let (generation, proto, doubtful) = (pipeline.generation, pipeline.proto, pipeline.health.is_doubtful());
         let (addr, net, limit) = (node.addr.clone(), Arc::clone(&self.around.net), self.options.connect_timeout);
         let credentials = self.options.credentials.clone();
         let (dialed, ready, token) = (Rc::clone(&self.dialed), Arc::clone(&self.around.ready), self.around.dialed);
         tokio::task::spawn_local(async move {
-            let result = Conversation::open(&*net, &addr, credentials.as_ref(), proto, limit).await;
+            let mut result = Conversation::open(&*net, &addr, credentials.as_ref(), proto, limit).await;
+            if doubtful && let Ok(conversation) = &mut result {
+                result = conversation.prove(limit).await.and(result);
+            }
             let result = result.and_then(Conversation::into_stream);
             dialed.borrow_mut().push(Dialed { pipe, generation, result });
             ready.push(token);

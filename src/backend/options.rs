@@ -60,4 +60,8 @@ pub struct Counts {
     pub unasked: u64,
     /// Requests answered with a timeout.
     pub timed_out: u64,
+    /// Requests refused because their node had been out of reach for long.
+    pub failed_fast: u64,
+    /// Connections closed because requests and replies did not add up, or the canary came back changed.
+    pub out_of_step: u64,
 }

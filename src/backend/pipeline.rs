@@ -19,6 +19,7 @@ use std::io;
 use std::task::Poll;
 
 use super::Millis;
+use super::health::Health;
 use crate::net::Link;
 use crate::replies::Ticket;
 use crate::resp::Proto;
@@ -148,8 +149,8 @@ pub(super) struct Pipeline {
     pub(super) state: State,
     /// Told apart from an earlier pipeline in the same place.
     pub(super) generation: u32,
-    /// Connections that failed in a row.
-    pub(super) failures: u32,
+    /// How connections fared lately.
+    pub(super) health: Health,
     /// Whether it is on the list of pipelines to write.
     pub(super) dirty: bool,
     outbox: Vec<u8>,
@@ -172,7 +173,7 @@ impl Pipeline {
             proto,
             state: State::Down { retry_at: 0 },
             generation,
-            failures: 0,
+            health: Health::new(),
             dirty: false,
             outbox: Vec::new(),
             answered: 0,
@@ -268,8 +269,7 @@ impl Pipeline {
                 Poll::Pending => return Ok(false),
             }
         }
-        assert_eq!(self.pushed - self.popped, self.fifo.len() as u64, "sent minus received must be what is in flight");
-        Ok(true)
+        if self.is_in_step() { Ok(true) } else { Err(io::Error::other("requests and replies are out of step")) }
     }
 
     /// How many requests were ever put in.

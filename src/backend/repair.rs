@@ -8,18 +8,13 @@ use std::fmt::Display;
 use super::pipeline::{Pending, State, Taken};
 use super::retry::{self, Delayed, Mark};
 use super::view::{NOBODY, NodeId};
-use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId};
+use super::{Backend, Dialed, NEVER, Node, PipelineId};
 use crate::cluster::Hint;
 use crate::cluster::slot::SLOTS;
 use crate::cluster::topology::{Role, Topology};
 use crate::net::{Addr, Link};
 use crate::replies::Replies;
 use crate::resp::Proto;
-
-/// The first wait before a connection that failed is tried again, in milliseconds; doubled each time.
-const BACKOFF_MS: Millis = 20;
-/// The longest wait between two tries, in milliseconds.
-const BACKOFF_MAX_MS: Millis = 1000;
 
 impl Backend {
     /// Takes in the connections that dialling tasks have brought.
@@ -34,7 +29,7 @@ impl Backend {
                 Ok(stream) => {
                     let token = self.around.token | pipe;
                     pipeline.state = State::Ready(Link::new(stream, self.around.ready.waker(token)));
-                    pipeline.failures = 0;
+                    pipeline.health.opened(self.now);
                     // Read once, so that the link's waker is known to the runtime.
                     self.around.ready.push(token);
                 }
@@ -50,12 +45,10 @@ impl Backend {
         let gone = matches!(pipeline.state, State::Draining(_));
         let (node, proto) = (pipeline.node, pipeline.proto);
         let addr = self.nodes.get(usize::from(node)).map_or_else(|| Addr::tcp("?", 0), |node| node.addr.clone());
-        if pipeline.failures == 0 && !gone {
+        if !pipeline.health.is_doubtful() && !gone {
             tracing::warn!("connection to {addr}: {why}");
         }
-        // A connection that worked is opened again at once, and only then with growing waits.
-        let wait = if was_ready { 0 } else { backoff(pipeline.failures, &mut self.jitter) };
-        pipeline.failures = pipeline.failures.saturating_add(1);
+        let wait = pipeline.health.lost(was_ready, self.now, &mut self.jitter);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
         let requests = pipeline.take_all();
@@ -338,14 +331,4 @@ impl Backend {
             node.pipes[pipeline.proto as usize] = None;
         }
     }
-}
-
-/// How long to wait after `failures` failed tries: doubled each time, and shortened by up to a half at random so
-/// that workers and proxies do not come back all at once.
-fn backoff(failures: u32, jitter: &mut u32) -> Millis {
-    *jitter ^= *jitter << 13;
-    *jitter ^= *jitter >> 17;
-    *jitter ^= *jitter << 5;
-    let full = (BACKOFF_MS << failures.min(6)).min(BACKOFF_MAX_MS);
-    full - Millis::from(*jitter) % (full / 2 + 1)
 }

@@ -138,5 +138,7 @@ fn proxy(room: &Room, map: &Topology, out: &mut String) {
         "node_connections_lost": process.total(|tally| &tally.lost),
         "unasked_replies": process.total(|tally| &tally.unasked),
         "timed_out": process.total(|tally| &tally.timed_out),
+        "failed_fast": process.total(|tally| &tally.failed_fast),
+        "out_of_step": process.total(|tally| &tally.out_of_step),
     );
 }

@@ -368,5 +368,7 @@ impl Worker {
         tally.lost.set(counts.lost);
         tally.unasked.set(counts.unasked);
         tally.timed_out.set(counts.timed_out);
+        tally.failed_fast.set(counts.failed_fast);
+        tally.out_of_step.set(counts.out_of_step);
     }
 }

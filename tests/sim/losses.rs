@@ -251,6 +251,7 @@ fn a_stopped_primary_costs_errors_at_the_deadline_and_nothing_later() {
             let reply = client.hear().await;
             assert!(reply.starts_with("-PROXYUN"), "{reply}");
             assert!(start.elapsed() <= ms(2020), "{:?}", start.elapsed());
+            pass(ms(1)).await;
         }
         world.cluster.resume(stopped);
         pass(ms(1500)).await;
