@@ -3,8 +3,16 @@
 //! A [`Gather`] is made when a request is split or fanned out, takes each part's reply in whatever order they
 //! come, and writes the whole when the last is there. It knows replies and nothing of connections or clients.
 
+mod splice;
+
+use std::collections::HashSet;
+
 use crate::command::Merge;
 use crate::resp::{Proto, encode, reply};
+pub use splice::Splice;
+
+/// How many bytes are reserved at most for replies that have not come, by the length of the first.
+const GUESS_MAX: usize = 64 << 10;
 
 /// The answers so far to the parts of one request.
 #[derive(Debug)]
@@ -27,6 +35,8 @@ pub struct Gather {
     starts: Vec<u32>,
     /// `Concat` of a fan-out: how many elements have come.
     count: usize,
+    /// `OneOk`: what belongs into the array that the node answers.
+    splice: Splice,
 }
 
 impl Gather {
@@ -44,6 +54,7 @@ impl Gather {
             order: Vec::new(),
             starts: Vec::new(),
             count: 0,
+            splice: Splice::default(),
         }
     }
 
@@ -56,6 +67,24 @@ impl Gather {
         gather.order = order;
         gather.starts = starts;
         gather
+    }
+
+    /// For the one reply of EXEC, into whose array `splice` puts more.
+    #[must_use]
+    pub fn spliced(proto: Proto, splice: Splice) -> Self {
+        Self { splice, ..Self::new(Merge::OneOk, proto, 1) }
+    }
+
+    /// Begins with this number: what the proxy itself has to add.
+    #[must_use]
+    pub fn with_number(self, number: i64) -> Self {
+        Self { number: Some(number), ..self }
+    }
+
+    /// Begins with these elements, `count` of them one after the other.
+    #[must_use]
+    pub fn with_elements(self, bytes: Vec<u8>, count: usize) -> Self {
+        Self { bytes, count, ..self }
     }
 
     /// Takes the whole reply of part `part`. True when it was the last.
@@ -82,10 +111,12 @@ impl Gather {
         match self.merge {
             Merge::Concat if self.starts.is_empty() => self.append(reply).is_some(),
             Merge::Concat => self.scatter(part, reply).is_some(),
-            Merge::Sum => self.combine(reply, i64::saturating_add),
+            Merge::Sum | Merge::Receivers => self.combine(reply, i64::saturating_add),
             Merge::Min => self.combine(reply, i64::min),
             Merge::AllOk => self.agree(reply),
             Merge::And => self.and(reply).is_some(),
+            Merge::Union => self.unite(reply).is_some(),
+            Merge::Pairs => self.add_pairs(reply).is_some(),
             Merge::OneOk => {
                 if self.bytes.is_empty() || (self.bytes.first() == Some(&b'-') && !is_error) {
                     self.bytes = reply.to_vec();
@@ -120,6 +151,10 @@ impl Gather {
     fn scatter(&mut self, part: u32, reply: &[u8]) -> Option<()> {
         let from = *self.starts.get(part as usize)? as usize;
         let to = self.starts.get(part as usize + 1).map_or(self.order.len(), |&next| next as usize);
+        if self.bytes.capacity() == 0 {
+            // The other parts will be about as long.
+            self.bytes.reserve((reply.len() * self.starts.len()).min(GUESS_MAX));
+        }
         let mut elements = reply::elements(reply, self.proto)?;
         for &place in self.order.get(from..to)? {
             let element = elements.next()?;
@@ -127,6 +162,39 @@ impl Gather {
             self.bytes.extend_from_slice(element);
         }
         elements.next().is_none().then_some(())
+    }
+
+    /// Adds the elements that are not there yet.
+    fn unite(&mut self, reply: &[u8]) -> Option<()> {
+        let known = std::mem::take(&mut self.bytes);
+        let mut seen: HashSet<&[u8]> = reply::items(&known, self.count, self.proto).collect();
+        let mut fresh = Vec::new();
+        for element in reply::elements(reply, self.proto)? {
+            if seen.insert(element) {
+                fresh.extend_from_slice(element);
+                self.count += 1;
+            }
+        }
+        self.bytes = known;
+        self.bytes.extend_from_slice(&fresh);
+        Some(())
+    }
+
+    /// Adds the counts to those of the same names, which stand in the same order. The last sum is not below 0.
+    fn add_pairs(&mut self, reply: &[u8]) -> Option<()> {
+        let mut both = Vec::with_capacity(self.bytes.len());
+        let mut theirs = reply::elements(reply, self.proto)?;
+        for (at, ours) in reply::items(&self.bytes, self.count, self.proto).enumerate() {
+            let their = theirs.next()?;
+            if at % 2 == 0 {
+                both.extend_from_slice(ours);
+            } else {
+                let sum = reply::integer(ours)? + reply::integer(their)?;
+                encode::integer(&mut both, if self.left == 0 { sum.max(0) } else { sum });
+            }
+        }
+        self.bytes = both;
+        theirs.next().is_none().then_some(())
     }
 
     fn and(&mut self, reply: &[u8]) -> Option<()> {
@@ -156,6 +224,10 @@ impl Gather {
             return;
         }
         match self.merge {
+            Merge::Union | Merge::Pairs => {
+                encode::array(out, self.count);
+                out.extend_from_slice(&self.bytes);
+            }
             Merge::Concat if self.starts.is_empty() => {
                 encode::array(out, self.count);
                 out.extend_from_slice(&self.bytes);
@@ -168,7 +240,13 @@ impl Gather {
                     out.extend_from_slice(self.bytes.get(start..start + len as usize).unwrap_or_default());
                 }
             }
+            Merge::Receivers => encode::integer(out, self.number.unwrap_or(0).max(0)),
             Merge::Sum | Merge::Min => encode::integer(out, self.number.unwrap_or(0)),
+            Merge::OneOk if !self.splice.is_empty() => match reply::elements(&self.bytes, self.proto) {
+                Some(theirs) => self.splice.write(theirs, out),
+                // An error, or the null of a transaction that was not run.
+                None => out.extend_from_slice(&self.bytes),
+            },
             Merge::AllOk | Merge::And | Merge::OneOk => out.extend_from_slice(&self.bytes),
         }
     }
@@ -253,6 +331,22 @@ mod tests {
             least.add(part as u32, reply.as_bytes());
         }
         assert_eq!(whole(&least), ":-1\r\n");
+    }
+
+    #[test]
+    fn what_the_proxy_knows_itself_goes_into_the_whole() {
+        let mut count = Gather::new(Merge::Receivers, Proto::Resp2, 1).with_number(-3);
+        assert!(count.add(0, b":2\r\n"));
+        assert_eq!(whole(&count), ":0\r\n", "never below nobody");
+        let mut names = Gather::new(Merge::Union, Proto::Resp2, 2).with_elements(b"$1\r\na\r\n".to_vec(), 1);
+        names.add(0, b"*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        names.add(1, b"*2\r\n$1\r\nb\r\n$1\r\nc\r\n");
+        assert_eq!(whole(&names), "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n");
+        let ours = b"$1\r\na\r\n:-1\r\n$1\r\nb\r\n:-5\r\n".to_vec();
+        let mut pairs = Gather::new(Merge::Pairs, Proto::Resp2, 2).with_elements(ours, 4);
+        pairs.add(0, b"*4\r\n$1\r\na\r\n:3\r\n$1\r\nb\r\n:1\r\n");
+        pairs.add(1, b"*4\r\n$1\r\na\r\n:2\r\n$1\r\nb\r\n:0\r\n");
+        assert_eq!(whole(&pairs), "*4\r\n$1\r\na\r\n:4\r\n$1\r\nb\r\n:0\r\n");
     }
 
     #[test]

@@ -60,6 +60,12 @@ impl Ticket {
         (sequence.wrapping_sub(self.sequence) as i32) < 0
     }
 
+    /// Its place among the parts of merges, if it is for a part of a request.
+    #[must_use]
+    pub const fn part(&self) -> Option<u32> {
+        if self.part == WHOLE { None } else { Some(self.part) }
+    }
+
     /// Its place, counted from the beginning of the client.
     #[must_use]
     pub const fn sequence(&self) -> u32 {
@@ -234,6 +240,13 @@ impl Replies {
         self.queues.get(client as usize)
     }
 
+    /// What [`Ticket::client_key`] gives for the requests of `client`.
+    #[must_use]
+    pub fn client_key(&self, client: ClientId) -> Option<u64> {
+        let queue = self.queues.get(client as usize)?;
+        Some(u64::from(queue.generation) << 32 | u64::from(client))
+    }
+
     /// Whether its client has made requests since that of `ticket`.
     #[must_use]
     pub fn is_followed(&self, ticket: &Ticket) -> bool {
@@ -347,6 +360,22 @@ impl Replies {
             queue.dirty = true;
             self.dirty.push(client);
         }
+    }
+
+    /// Appends to the output of `client` what answers no request: messages to a subscriber. The output holds whole
+    /// replies only, so it stands between two of them, in front of those that have not come or wait for their turn.
+    /// Gives how many bytes the client has not been sent.
+    pub fn push(&mut self, client: ClientId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let Some(queue) = self.queues.get_mut(client as usize) else { return 0 };
+        if queue.out.capacity() == 0 {
+            queue.out = self.spares.pop().unwrap_or_default();
+        }
+        write(&mut queue.out);
+        if !queue.dirty {
+            queue.dirty = true;
+            self.dirty.push(client);
+        }
+        queue.unwritten().len()
     }
 
     /// The clients to write to, swapped for the empty `list`.

@@ -21,6 +21,12 @@ pub enum Route {
     Everywhere(Merge),
     /// Nowhere: the proxy answers.
     Local,
+    /// To a connection that only its client uses.
+    Pin(Pin),
+    /// Nowhere: the client begins or ends subscriptions.
+    Subscribe,
+    /// To the owner of this slot, which is that of a channel.
+    Publish(u16),
 }
 
 /// Why a request goes nowhere; worded as the client gets it.
@@ -36,18 +42,8 @@ pub enum Refused {
     #[error("ERR '{}' is not available through slotway: it acts on one server; connect to that server itself", .0.full_name())]
     Admin(&'static Spec),
     /// It needs a part of the proxy that is not there.
-    #[error("ERR '{}' is not supported by this version of slotway yet{}", .0.full_name(), part(.0))]
+    #[error("ERR '{}' is not supported by this version of slotway yet", .0.full_name())]
     NotBuilt(&'static Spec),
-}
-
-/// What is missing for a command that is not built.
-const fn part(spec: &Spec) -> &'static str {
-    match spec.plan {
-        Plan::Pin(Pin::Transaction) => " (transactions)",
-        Plan::Pin(Pin::Subscribe) => " (publish/subscribe)",
-        Plan::Pin(Pin::Blocking) | Plan::ByKey => " (blocking commands)",
-        _ => "",
-    }
 }
 
 /// The keys of a request that is split, by slot and in the caller's order within a slot. One a worker.
@@ -86,16 +82,22 @@ impl Part<'_> {
     /// Appends the request for this part alone: the same command, and `step` arguments for each key.
     pub fn write(&self, request: &Request<'_>, step: usize, out: &mut Vec<u8>) {
         encode::array(out, 1 + self.keys.len() * step);
-        encode::bulk(out, request.name());
+        out.extend_from_slice(request.framed(0).unwrap_or_default());
         for at in self.arguments() {
             for argument in at..at + step {
-                encode::bulk(out, request.arg(argument).unwrap_or_default());
+                out.extend_from_slice(request.framed(argument).unwrap_or_default());
             }
         }
     }
 }
 
 impl Parts {
+    /// How many keys all parts have together.
+    #[must_use]
+    pub const fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
     /// The parts, one a slot.
     pub fn iter(&self) -> impl Iterator<Item = Part<'_>> {
         self.keys
@@ -125,14 +127,17 @@ pub fn route(spec: &'static Spec, request: &Request<'_>, parts: &mut Parts) -> R
         Plan::Primaries(merge) | Plan::AllNodes(merge) => Ok(Route::Everywhere(merge)),
         Plan::AnyNode => Ok(Route::Any),
         Plan::Local => Ok(Route::Local),
+        Plan::Pin(Pin::Subscribe) => Ok(Route::Subscribe),
+        Plan::Publish => Ok(Route::Publish(slot(request.arg(1).unwrap_or_default()))),
         Plan::Refuse(Refusal::Admin) => Err(Refused::Admin(spec)),
-        Plan::Pin(_) | Plan::Refuse(Refusal::NotBuilt) => Err(Refused::NotBuilt(spec)),
+        Plan::Refuse(Refusal::NotBuilt) => Err(Refused::NotBuilt(spec)),
+        Plan::Pin(pin) => Ok(Route::Pin(pin)),
     }
 }
 
 /// The one slot of all keys; `None` without keys.
 #[inline]
-fn one_slot(spec: &Spec, request: &Request<'_>) -> Result<Option<u16>, Refused> {
+pub fn one_slot(spec: &Spec, request: &Request<'_>) -> Result<Option<u16>, Refused> {
     let mut found = None;
     let mut crossed = false;
     keys::each_key(spec, request, |at| {
@@ -215,9 +220,15 @@ mod tests {
 
     #[test]
     fn what_is_not_built_says_so() {
-        let text = route_of("MULTI").unwrap_err().to_string();
-        assert_eq!(text, "ERR 'multi' is not supported by this version of slotway yet (transactions)");
-        let text = route_of("XREAD BLOCK 0 STREAMS s $").unwrap_err().to_string();
-        assert!(text.ends_with("(blocking commands)"), "{text}");
+        let text = route_of("SUBSCRIBE c").unwrap_err().to_string();
+        assert_eq!(text, "ERR 'subscribe' is not supported by this version of slotway yet (publish/subscribe)");
+    }
+
+    #[test]
+    fn what_may_wait_needs_a_connection_of_its_own() {
+        assert_eq!(route_of("MULTI"), Ok(Route::Pin(Pin::Transaction)));
+        assert_eq!(route_of("BLPOP l 0"), Ok(Route::Pin(Pin::Blocking)));
+        assert_eq!(route_of("XREAD BLOCK 0 STREAMS s $"), Ok(Route::Pin(Pin::Blocking)));
+        assert_eq!(route_of("XREAD STREAMS {foo} $"), Ok(Route::Slot(12182)));
     }
 }

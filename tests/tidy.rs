@@ -22,6 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["net", "telemetry"],
     &["resp", "cluster/slot"],
     &["command"],
+    &["keyspace"],
     &["merge", "cluster"],
     &["route", "replies", "scan"],
     &["backend", "pubsub"],
@@ -37,7 +38,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Rooms that do no I/O and read no clock.
-const PURE: &[&str] = &["resp", "command", "route", "merge", "replies", "scan", "cluster/slot"];
+const PURE: &[&str] = &["resp", "command", "route", "keyspace", "merge", "replies", "scan", "cluster/slot"];
 
 /// Words of code that such rooms have no use for.
 const IMPURE: &[&str] =

@@ -1,8 +1,11 @@
 //! What follows from each reply of a node: most go to their client, some are orders to the proxy.
 
-use super::pipeline::{Expect, Pending, Pipeline, Taken};
+use super::dedicated::not_run;
+use super::pipeline::Pipeline;
+use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
 use super::retry::Retries;
+use super::repair::NO_CONNECTION;
 use super::{Backend, PipelineId};
 use crate::cluster::Hint;
 use crate::net::Addr;
@@ -38,13 +41,13 @@ impl Backend {
             kept.extend_from_slice(fresh);
             &kept
         };
-        let mut at = 0;
+        let (mut at, generation) = (0, pipeline.generation);
         while let Some(end) = deliver(pipeline, bytes, &mut at, &mut self.retries, replies)? {
             self.special(pipe, bytes.get(at..end).unwrap_or_default(), replies)?;
             at = end;
             pipeline = match self.pipelines.get_mut(pipe as usize) {
-                Some(pipeline) => pipeline,
-                None => return Ok(()),
+                Some(pipeline) if pipeline.generation == generation => pipeline,
+                _ => return Ok(()),
             };
         }
         pipeline.compact();
@@ -75,24 +78,53 @@ impl Backend {
         if reply.first() == Some(&b'>') {
             return Err(Broken::Unasked);
         }
-        if pipeline.skip_asking() {
+        if pipeline.skip_prelude(reply) {
             // Refused ASKING: the request behind it gets an error of its own.
             return Ok(());
         }
         let (proto, node) = (pipeline.proto, pipeline.node);
-        let verdict = redirect::read(reply);
         let frame: Box<[u8]> = pipeline.head_frame().into();
         let pending = match pipeline.pop() {
             Some(Expect::Deliver(pending)) => pending,
             other => return Err(unusable(other.as_ref())),
         };
+        let unit = pending.traits.is_unit().then(|| pipeline.told());
         let Some(from) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
         let request = Taken { pending, frame, may_have_run: false };
-        let answer = Answer { pipe, proto, from, reply };
+        let mut answer = Answer { pipe, proto, from, reply };
+        let worded;
+        let verdict = match unit {
+            None if request.pending.traits.blocks() => redirect::read_blocked(reply),
+            None => redirect::read(reply),
+            Some(told) if told.ran() => {
+                let text =
+                    "PROXYUNKNOWN the node did not take up the transaction: commands of it may have been executed";
+                replies.fail(request.pending.ticket, text);
+                return Ok(());
+            }
+            Some(told) => {
+                let (verdict, text) = told.verdict(reply);
+                worded = text;
+                if verdict != Verdict::Pass {
+                    answer.reply = &worded;
+                }
+                verdict
+            }
+        };
+        if verdict != Verdict::Pass && request.pending.traits == Traits::Exec {
+            // Its keys are watched on this connection and nowhere else.
+            replies.deliver(request.pending.ticket, not_run(proto));
+            return Ok(());
+        }
+        let request = if verdict != Verdict::Pass && request.pending.traits.blocks() {
+            self.rearm(request)
+        } else {
+            request
+        };
         match verdict {
             Verdict::Pass => {
                 self.retries.overtaken_by(&request.pending, &request.frame, replies);
-                replies.deliver(request.pending.ticket, reply);
+                replies.deliver(request.pending.ticket, answer.reply);
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
             Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
@@ -148,7 +180,10 @@ impl Backend {
             }
             Some(_) if self.retries.blocks(&request.pending) => answer.pipe,
             Some(node) => {
-                let pipe = self.pipe(node, answer.proto);
+                let Some(pipe) = self.way(&request.pending, node, answer.proto) else {
+                    self.put_off(answer.proto, request, NO_CONNECTION, Some(answer.pipe));
+                    return None;
+                };
                 match self.retries.elsewhere(&request.pending, pipe, &self.pipelines) {
                     None => return Some((pipe, request)),
                     Some(other) => other,
@@ -212,7 +247,7 @@ fn deliver(
             return Ok(Some(*at + len));
         }
         *at += len;
-        if !pipeline.skip_asking() {
+        if !pipeline.skip_prelude(reply) {
             match pipeline.pop() {
                 Some(Expect::Deliver(pending)) => {
                     if !retries.is_empty() {
@@ -221,6 +256,7 @@ fn deliver(
                     }
                     replies.deliver(pending.ticket, reply);
                 }
+                Some(Expect::Clean { .. }) => pipeline.cleaned(),
                 other => return Err(unusable(other.as_ref())),
             }
         }

@@ -12,7 +12,8 @@
 //! A new connection to a node that was out of reach has to answer first: the system of a process that was stopped
 //! still takes connections, and what is sent on them would be lost in doubt.
 
-use super::pipeline::{Pipeline, State, Taken};
+use super::pipeline::{Holder, Pipeline, State};
+use super::record::Taken;
 use super::{Backend, Millis, PipelineId};
 use crate::replies::Replies;
 use crate::resp::Proto;
@@ -84,7 +85,7 @@ impl Backend {
         let State::Down { retry_at } = pipeline.state else { return };
         if retry_at <= self.now {
             self.dial(pipe);
-        } else if pipeline.health.is_given_up(self.now, after) {
+        } else if pipeline.health.is_given_up(self.now, after) && pipeline.holder == Holder::Shared {
             self.fail_fast(pipe, replies);
         } else {
             self.wake_by(retry_at);

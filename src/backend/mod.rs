@@ -10,16 +10,20 @@
 //! - [`repair`]: lost connections, deadlines, new maps
 
 mod answers;
+mod blocked;
+mod dedicated;
 mod health;
 mod options;
 mod pipeline;
+mod prelude;
+mod record;
 mod redirect;
 mod repair;
 mod retry;
 mod view;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -34,7 +38,10 @@ use crate::net::{Addr, Net, Ready, Stream, Token};
 use crate::replies::{Replies, Ticket};
 use crate::resp::Proto;
 pub use options::{Counts, Options};
-use pipeline::{Expect, Pending, Pipeline, State, Traits};
+use dedicated::{Loan, Pool};
+use pipeline::{Holder, LoanKey, Pipeline, State};
+pub use prelude::{EXEC, MULTI};
+use record::{Expect, Pending, Taken, Traits};
 use retry::Retries;
 use view::{NOBODY, NodeId, View};
 
@@ -75,15 +82,25 @@ struct Node {
     addr: Addr,
     /// The pipeline for each protocol.
     pipes: [Option<PipelineId>; 2],
+    /// Those that are not shared.
+    pool: Pool,
     /// Whether the map that was adopted last names it.
     listed: bool,
+}
+
+impl Node {
+    /// Whether it left the map and nothing leads to it any longer.
+    fn is_unused(&self) -> bool {
+        !self.listed && self.pipes == [None; 2] && self.pool.open == 0
+    }
 }
 
 /// What a dialling task brings back.
 struct Dialed {
     pipe: PipelineId,
     generation: u32,
-    result: Result<Stream, ConnectError>,
+    /// The connection, and by which name the node knows it where that is of use.
+    result: Result<(Stream, Option<i64>), ConnectError>,
 }
 
 /// What a backend needs from outside.
@@ -114,6 +131,8 @@ pub struct Backend {
     generation: u32,
     /// Pipelines to write.
     dirty: Vec<PipelineId>,
+    /// What single clients have been lent.
+    loans: BTreeMap<LoanKey, Loan>,
     retries: Retries,
     dialed: Rc<RefCell<Vec<Dialed>>>,
     now: Millis,
@@ -143,6 +162,7 @@ impl Backend {
             pipelines: Slab::new(),
             generation: 0,
             dirty: Vec::new(),
+            loans: BTreeMap::new(),
             retries: Retries::default(),
             dialed: Rc::default(),
             now: 0,
@@ -205,6 +225,12 @@ impl Backend {
         std::mem::replace(&mut self.drained, false)
     }
 
+    /// The node that owns `slot`, as this worker knows it.
+    #[must_use]
+    pub fn owner(&self, slot: u16) -> Option<&Addr> {
+        self.nodes.get(usize::from(self.view.owner(slot))).map(|node| &node.addr)
+    }
+
     /// A slot of each primary, for requests to all of them.
     #[must_use]
     pub fn primaries(&self) -> &[u16] {
@@ -221,21 +247,39 @@ impl Backend {
     /// Sends a request by the lane of its slot; the reply comes through `ticket`.
     #[inline]
     pub fn send(&mut self, request: Outgoing<'_>, lane: Lane, ticket: Ticket) {
-        let pending = Pending {
-            ticket,
-            len: request.frame.len() as u32,
-            epoch: self.view.epoch(),
-            born: self.now as u32,
-            slot: request.slot,
-            hops: 0,
-            traits: Traits::new(request.read),
-        };
+        let traits = Traits::new(request.read);
+        self.send_as(traits, request, lane, ticket);
+    }
+
+    /// Sends a whole transaction, MULTI and EXEC included, as one request: nothing can come between its parts, and
+    /// the reply is that of EXEC.
+    pub fn send_unit(&mut self, request: Outgoing<'_>, lane: Lane, ticket: Ticket) {
+        let traits = if request.read { Traits::ReadUnit } else { Traits::WriteUnit };
+        self.send_as(traits, request, lane, ticket);
+    }
+
+    #[inline]
+    fn send_as(&mut self, traits: Traits, request: Outgoing<'_>, lane: Lane, ticket: Ticket) {
+        let pending = self.pending(traits, &request, ticket);
         if self.wake_at == NEVER {
             self.wake_at = self.now + self.timeout();
         }
         match lane {
             Lane::Pipe(pipe) if self.retries.is_empty() => self.push(pipe, request.frame, pending),
             _ => self.send_first(request, pending),
+        }
+    }
+
+    #[inline]
+    const fn pending(&self, traits: Traits, request: &Outgoing<'_>, ticket: Ticket) -> Pending {
+        Pending {
+            ticket,
+            len: request.frame.len() as u32,
+            epoch: self.view.epoch(),
+            born: self.now as u32,
+            slot: request.slot,
+            hops: 0,
+            traits,
         }
     }
 
@@ -257,7 +301,7 @@ impl Backend {
     #[cold]
     fn send_first(&mut self, request: Outgoing<'_>, pending: Pending) {
         let Outgoing { frame, slot, proto, .. } = request;
-        let taken = |pending| pipeline::Taken { pending, frame: frame.into(), may_have_run: false };
+        let taken = |pending| Taken::unsent(pending, frame);
         let owner = self.view.owner(slot);
         if owner == NOBODY || self.retries.blocks(&pending) {
             self.hint(Hint::Unowned);
@@ -345,6 +389,7 @@ impl Backend {
         let Some(node) = self.nodes.get(usize::from(pipeline.node)) else { return };
         pipeline.state = State::Connecting;
         let (generation, proto, doubtful) = (pipeline.generation, pipeline.proto, pipeline.health.is_doubtful());
+        let is_shared = pipeline.holder == Holder::Shared;
         let (addr, net, limit) = (node.addr.clone(), Arc::clone(&self.around.net), self.options.connect_timeout);
         let credentials = self.options.credentials.clone();
         let (dialed, ready, token) = (Rc::clone(&self.dialed), Arc::clone(&self.around.ready), self.around.dialed);
@@ -353,7 +398,11 @@ impl Backend {
             if doubtful && let Ok(conversation) = &mut result {
                 result = conversation.prove(limit).await.and(result);
             }
-            let result = result.and_then(Conversation::into_stream);
+            let name = match &mut result {
+                Ok(conversation) if !is_shared => tokio::time::timeout(limit, conversation.name()).await.ok().flatten(),
+                _ => None,
+            };
+            let result = result.and_then(Conversation::into_stream).map(|stream| (stream, name));
             dialed.borrow_mut().push(Dialed { pipe, generation, result });
             ready.push(token);
         });

@@ -25,6 +25,8 @@ pub struct Options {
     pub canary: Duration,
     /// `[limits] node_queue`: bytes of requests that may wait for one node, per worker; more are refused.
     pub node_queue_bytes: usize,
+    /// `[limits] dedicated`: connections to one node that are lent to single clients or kept for them, per worker.
+    pub dedicated: usize,
     /// `[limits] reply`: the largest reply that a node may send, in bytes.
     pub max_reply_bytes: usize,
 }
@@ -40,6 +42,7 @@ impl Default for Options {
             fail_fast_after: Duration::from_secs(10),
             canary: Duration::ZERO,
             node_queue_bytes: 64 << 20,
+            dedicated: 512,
             max_reply_bytes: 1 << 30,
         }
     }

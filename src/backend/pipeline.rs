@@ -1,4 +1,4 @@
-//! One shared connection to one node: what waits to be sent, what waits to be answered.
+//! One connection to one node: what waits to be sent, what waits to be answered.
 //!
 //! Requests are appended to the outbox once and stay there until they are answered, so that a redirect or an
 //! unsent retry sends the same bytes again. The FIFO holds one record for each of them, in the order of the
@@ -18,10 +18,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::task::Poll;
 
-use super::Millis;
 use super::health::Health;
+use super::prelude::Prelude;
+use super::record::{ASKING, Expect, Pending, Taken, Traits, plain};
+use super::{Millis, NEVER};
 use crate::net::Link;
-use crate::replies::Ticket;
 use crate::resp::Proto;
 use crate::resp::reply::Scanner;
 
@@ -29,105 +30,6 @@ use crate::resp::reply::Scanner;
 const COMPACT_MIN: usize = 16 << 10;
 /// An outbox above this capacity is given back when it runs empty.
 const OUTBOX_KEEP: usize = 1 << 20;
-
-/// The record of a request that is under way.
-#[derive(Debug)]
-pub(super) struct Pending {
-    /// Where the reply goes.
-    pub(super) ticket: Ticket,
-    /// Length of the frame in the outbox.
-    pub(super) len: u32,
-    /// The view of the slots that chose the node.
-    pub(super) epoch: u32,
-    /// When the request arrived, in milliseconds of the worker's clock, which may have wrapped.
-    pub(super) born: u32,
-    /// The slot of its keys; without keys, one that its node owned when it came.
-    pub(super) slot: u16,
-    /// Redirects followed, and times that it was sent again after a loss.
-    pub(super) hops: u8,
-    /// What may be done with it.
-    pub(super) traits: Traits,
-}
-
-const _: () = assert!(size_of::<Expect>() == 36, "the record of a request in flight has grown");
-
-impl Pending {
-    /// For how long the request has been under way.
-    pub(super) const fn age(&self, now: Millis) -> Millis {
-        (now as u32).wrapping_sub(self.born) as Millis
-    }
-}
-
-/// What may be done with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Traits {
-    /// It only reads: may be sent again at any time.
-    Read,
-    /// It may change something.
-    Write,
-    /// It only reads, and the next reply is that of the ASKING in front of it.
-    ReadAsking,
-    /// It may change something, and the next reply is that of the ASKING in front of it.
-    WriteAsking,
-}
-
-impl Traits {
-    #[inline]
-    pub(super) const fn new(read: bool) -> Self {
-        if read { Self::Read } else { Self::Write }
-    }
-
-    pub(super) const fn is_read(self) -> bool {
-        matches!(self, Self::Read | Self::ReadAsking)
-    }
-
-    const fn is_asking(self) -> bool {
-        matches!(self, Self::ReadAsking | Self::WriteAsking)
-    }
-
-    /// The same without an ASKING in front.
-    pub(super) const fn plain(self) -> Self {
-        Self::new(self.is_read())
-    }
-
-    /// The same with an ASKING in front.
-    const fn asking(self) -> Self {
-        if self.is_read() { Self::ReadAsking } else { Self::WriteAsking }
-    }
-}
-
-/// What allows the next request in a slot that is being imported. It is a part of that request's frame.
-pub(super) const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
-
-/// What the next reply of a node is for.
-#[derive(Debug)]
-pub(super) enum Expect {
-    /// Give it to this request's client.
-    Deliver(Pending),
-    /// Its request was answered with a timeout: when it still comes, the connection is closed.
-    Late {
-        /// Length of the frame in the outbox.
-        len: u32,
-    },
-}
-
-impl Expect {
-    /// Length of the frame in the outbox.
-    pub(super) const fn len(&self) -> usize {
-        match self {
-            Self::Deliver(pending) => pending.len as usize,
-            Self::Late { len } => *len as usize,
-        }
-    }
-
-    /// The request that waits, unless it was given up.
-    pub(super) fn into_pending(self) -> Option<Pending> {
-        match self {
-            Self::Deliver(pending) => Some(pending),
-            Self::Late { .. } => None,
-        }
-    }
-}
 
 /// Where a connection stands in its life.
 pub(super) enum State {
@@ -141,12 +43,36 @@ pub(super) enum State {
     Draining(Link),
 }
 
-/// One shared connection.
+/// A client and which of its connections: for what it watches, for what it waits, or for the part of a request to
+/// several nodes.
+pub(super) type LoanKey = (u64, u32);
+
+/// Whose a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// Everybody's.
+    Shared,
+    /// Nobody's, and fit for the next client.
+    Idle,
+    /// One client's.
+    Lent(LoanKey),
+    /// Nobody's, and not fit yet.
+    Cleaning,
+}
+
+/// One connection.
 pub(super) struct Pipeline {
     /// The node's place in the backend.
     pub(super) node: u16,
     pub(super) proto: Proto,
     pub(super) state: State,
+    /// Whose it is.
+    pub(super) holder: Holder,
+    /// Of one that is not shared: WATCH that the node accepted since it was clean, by which name the node knows
+    /// it, and when it is given up.
+    pub(super) watched: u32,
+    pub(super) name: Option<i64>,
+    pub(super) deadline: Millis,
     /// Told apart from an earlier pipeline in the same place.
     pub(super) generation: u32,
     /// How connections fared lately.
@@ -160,8 +86,11 @@ pub(super) struct Pipeline {
     /// Requests ever put in, and replies ever taken out.
     pushed: u64,
     popped: u64,
-    /// Records in the FIFO that were given up.
+    /// Records in the FIFO that have no ticket.
     late: usize,
+    /// The replies in front of the one to the oldest request, while they come; and those of the last one.
+    prelude: Option<Prelude>,
+    told: Option<Prelude>,
     pub(super) inbox: Vec<u8>,
     pub(super) scanner: Scanner,
 }
@@ -172,6 +101,10 @@ impl Pipeline {
             node,
             proto,
             state: State::Down { retry_at: 0 },
+            holder: Holder::Shared,
+            watched: 0,
+            name: None,
+            deadline: NEVER,
             generation,
             health: Health::new(),
             dirty: false,
@@ -182,15 +115,24 @@ impl Pipeline {
             pushed: 0,
             popped: 0,
             late: 0,
+            prelude: None,
+            told: None,
             inbox: Vec::new(),
             scanner: Scanner::new(proto, max_reply),
         }
+    }
+
+    /// Whether it is shared and stays: nothing needs to be looked at when it is answered.
+    #[inline]
+    pub(super) const fn is_common(&self) -> bool {
+        matches!((&self.state, self.holder), (State::Ready(_), Holder::Shared))
     }
 
     /// Appends a request and its record.
     #[inline]
     pub(super) fn push(&mut self, frame: &[u8], expect: Expect) {
         debug_assert_eq!(frame.len(), expect.len(), "a record must know its frame's length");
+        self.late += usize::from(matches!(expect, Expect::Clean { .. }));
         self.outbox.extend_from_slice(frame);
         self.fifo.push_back(expect);
         self.pushed += 1;
@@ -205,18 +147,41 @@ impl Pipeline {
         self.pushed += 1;
     }
 
-    /// Whether the reply at hand is that of an ASKING: the one of the request itself comes next.
+    /// Whether `reply` answers only what stands in front of a request, such as its ASKING.
     #[inline]
-    pub(super) fn skip_asking(&mut self) -> bool {
-        match self.fifo.front_mut() {
-            Some(Expect::Deliver(pending))
-                if pending.traits.is_asking() && self.answered + ASKING.len() <= self.sent =>
-            {
-                pending.traits = pending.traits.plain();
-                true
-            }
+    pub(super) fn skip_prelude(&mut self, reply: &[u8]) -> bool {
+        match self.fifo.front() {
+            Some(Expect::Deliver(pending)) if pending.traits.has_prelude() => self.is_prelude(reply),
             _ => false,
         }
+    }
+
+    #[cold]
+    fn is_prelude(&mut self, reply: &[u8]) -> bool {
+        let Some(Expect::Deliver(pending)) = self.fifo.front_mut() else { return false };
+        if pending.traits.is_asking() {
+            let is_asked = self.answered + ASKING.len() <= self.sent;
+            if is_asked {
+                pending.traits = pending.traits.plain();
+            }
+            return is_asked;
+        }
+        if self.answered >= self.sent {
+            return false;
+        }
+        let frame = self.outbox.get(self.answered..self.answered + pending.len as usize).unwrap_or_default();
+        let prelude = self.prelude.get_or_insert_with(|| Prelude::of(frame));
+        if prelude.skip(reply, pending.traits) {
+            return true;
+        }
+        self.watched += u32::from(pending.traits == Traits::Watch && reply == b"+OK\r\n");
+        self.told = self.prelude.take();
+        false
+    }
+
+    /// What was said before the reply at hand, which is that of a transaction.
+    pub(super) fn told(&mut self) -> Prelude {
+        self.told.take().unwrap_or_default()
     }
 
     /// Takes the record that the reply at hand answers; `None` means that nobody asked.
@@ -230,6 +195,11 @@ impl Pipeline {
         self.answered = answered;
         self.popped += 1;
         self.fifo.pop_front()
+    }
+
+    /// The proxy's own request was answered.
+    pub(super) fn cleaned(&mut self) {
+        self.late -= 1;
     }
 
     /// The frame of the record that was popped last, which was `len` long; without its ASKING.
@@ -305,9 +275,12 @@ impl Pipeline {
 
     /// For how long the oldest request that still waits has been under way.
     pub(super) fn oldest_age(&self, now: Millis) -> Option<Millis> {
+        let all_sent = !self.has_unsent();
         let waiting = self.fifo.iter().filter_map(|expect| match expect {
+            // The node has it, and may take its time.
+            Expect::Deliver(pending) if all_sent && pending.traits.blocks() => None,
             Expect::Deliver(pending) => Some(pending.age(now)),
-            Expect::Late { .. } => None,
+            Expect::Late { .. } | Expect::Clean { .. } => None,
         });
         waiting.max()
     }
@@ -338,6 +311,7 @@ impl Pipeline {
         self.answered = 0;
         self.sent = 0;
         self.inbox = Vec::new();
+        self.prelude = None;
         self.scanner.reset();
         taken
     }
@@ -372,6 +346,7 @@ impl Pipeline {
         let mut out = Vec::new();
         for expect in &mut self.fifo {
             if let Expect::Deliver(pending) = expect
+                && !pending.traits.blocks()
                 && expired(pending)
             {
                 let late = Expect::Late { len: pending.len };
@@ -381,18 +356,4 @@ impl Pipeline {
         }
         out
     }
-}
-
-/// A request that was taken back from a pipeline.
-pub(super) struct Taken {
-    pub(super) pending: Pending,
-    /// Its frame, without an ASKING.
-    pub(super) frame: Box<[u8]>,
-    /// Whether its last byte had left: an incomplete frame cannot have been run.
-    pub(super) may_have_run: bool,
-}
-
-/// A frame without the ASKING in front of it.
-fn plain(frame: &[u8]) -> &[u8] {
-    frame.strip_prefix(ASKING).unwrap_or(frame)
 }

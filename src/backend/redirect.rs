@@ -55,6 +55,13 @@ pub(super) fn read(reply: &[u8]) -> Verdict {
     }
 }
 
+/// Reads a whole error reply to a command that may have waited: one that a node sent away because it is a primary
+/// no longer can be sent again.
+pub(super) fn read_blocked(reply: &[u8]) -> Verdict {
+    let asked_for = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK";
+    if reply.starts_with(b"-UNBLOCKED ") && !reply.starts_with(asked_for) { Verdict::Stale } else { read(reply) }
+}
+
 /// `slot host:port`; the host may be empty or `?`, an IPv6 address has no brackets.
 fn target(text: &str) -> Option<Target> {
     let (slot, endpoint) = text.split_once(' ')?;

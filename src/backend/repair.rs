@@ -5,16 +5,22 @@
 
 use std::fmt::Display;
 
-use super::pipeline::{Pending, State, Taken};
+use super::dedicated::{Pool, not_run};
+use super::pipeline::{Holder, State};
+use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
 use super::view::{NOBODY, NodeId};
-use super::{Backend, Dialed, NEVER, Node, PipelineId};
+use super::{Backend, Dialed, NEVER, Node, PipelineId, dedicated};
 use crate::cluster::Hint;
 use crate::cluster::slot::SLOTS;
 use crate::cluster::topology::{Role, Topology};
 use crate::net::{Addr, Link};
 use crate::replies::Replies;
 use crate::resp::Proto;
+
+/// What a client is told that waited in vain for a connection of its own.
+pub(super) const NO_CONNECTION: &[u8] =
+    b"-ERR max number of connections for blocked and watching clients reached (limits.dedicated)\r\n";
 
 impl Backend {
     /// Takes in the connections that dialling tasks have brought.
@@ -26,7 +32,8 @@ impl Backend {
                 continue;
             }
             match result {
-                Ok(stream) => {
+                Ok((stream, name)) => {
+                    pipeline.name = name;
                     let token = self.around.token | pipe;
                     pipeline.state = State::Ready(Link::new(stream, self.around.ready.waker(token)));
                     pipeline.health.opened(self.now);
@@ -41,6 +48,9 @@ impl Backend {
     /// The connection of `pipe` is gone: ends or sends on what it had, and tries again later.
     pub(super) fn lose(&mut self, pipe: PipelineId, why: &dyn Display, replies: &mut Replies) {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+        if pipeline.holder != Holder::Shared {
+            return self.lose_own(pipe, why, replies);
+        }
         let was_ready = matches!(pipeline.state, State::Ready(_));
         let gone = matches!(pipeline.state, State::Draining(_));
         let (node, proto) = (pipeline.node, pipeline.proto);
@@ -66,9 +76,17 @@ impl Backend {
         }
     }
 
-    fn after_loss(&mut self, lost: NodeId, proto: Proto, request: Taken, addr: &Addr, replies: &mut Replies) {
+    pub(super) fn after_loss(&mut self, lost: NodeId, proto: Proto, request: Taken, addr: &Addr, replies: &mut Replies) {
+        let traits = request.pending.traits;
+        if traits == Traits::Exec && !request.may_have_run {
+            return replies.deliver(request.pending.ticket, not_run(proto));
+        }
         if !request.may_have_run {
             return self.send_anew(lost, proto, request);
+        }
+        if traits == Traits::ReadBlock {
+            let request = self.rearm(request);
+            return self.put_off(proto, request, &[], None);
         }
         if request.pending.traits.is_read() && request.pending.hops < self.options.max_redirects {
             if let Some(request) = self.hop(request, replies) {
@@ -82,9 +100,11 @@ impl Backend {
 
     /// Sends a request that went down with the connection to `lost`. One that had been sent there by another node
     /// must not come behind later ones that are still with that other node.
-    fn send_anew(&mut self, lost: NodeId, proto: Proto, request: Taken) {
+    pub(super) fn send_anew(&mut self, lost: NodeId, proto: Proto, request: Taken) {
         match self.view.owner(request.pending.slot) {
-            owner if owner == NOBODY || owner == lost => self.send_again(proto, request),
+            owner if owner == NOBODY || owner == lost || request.pending.traits.is_bound() => {
+                self.send_again(proto, request);
+            }
             owner => {
                 let pipe = self.pipe(owner, proto);
                 self.put_off(proto, request, &[], Some(pipe));
@@ -93,7 +113,7 @@ impl Backend {
     }
 
     /// Sends a request that did not run to whoever owns its slot now.
-    fn send_again(&mut self, proto: Proto, request: Taken) {
+    pub(super) fn send_again(&mut self, proto: Proto, request: Taken) {
         let traits = request.pending.traits.plain();
         let len = request.frame.len() as u32;
         let pending = Pending { len, traits, epoch: self.view.epoch(), ..request.pending };
@@ -102,7 +122,9 @@ impl Backend {
             NOBODY => self.put_off(proto, Taken { pending, ..request }, &[], None),
             _ if self.retries.blocks(&pending) => self.put_off(proto, Taken { pending, ..request }, &[], None),
             owner => {
-                let pipe = self.pipe(owner, proto);
+                let Some(pipe) = self.way(&pending, owner, proto) else {
+                    return self.put_off(proto, Taken { pending, ..request }, NO_CONNECTION, None);
+                };
                 match self.retries.elsewhere(&pending, pipe, &self.pipelines) {
                     Some(other) => self.put_off(proto, Taken { pending, ..request }, &[], Some(other)),
                     None => self.divert(pipe, &request.frame, pending, false),
@@ -111,8 +133,20 @@ impl Backend {
         }
     }
 
+    /// The connection to `node` for this request: the shared one, or its client's own.
+    pub(super) fn way(&mut self, pending: &Pending, node: NodeId, proto: Proto) -> Option<PipelineId> {
+        if pending.traits.is_bound() {
+            self.lend(dedicated::key(pending), node, proto)
+        } else {
+            Some(self.pipe(node, proto))
+        }
+    }
+
     /// Puts a request into a pipeline that does not come straight from its client; with an ASKING in front or not.
     pub(super) fn divert(&mut self, pipe: PipelineId, frame: &[u8], pending: Pending, asking: bool) {
+        if pending.traits.is_bound() {
+            return self.put_in(pipe, frame, pending, asking);
+        }
         let (key, sequence) = (retry::key(&pending), pending.ticket.sequence());
         if asking {
             self.push_asking(pipe, frame, pending);
@@ -124,13 +158,20 @@ impl Backend {
         }
     }
 
-    fn push_asking(&mut self, pipe: PipelineId, frame: &[u8], pending: Pending) {
+    pub(super) fn push_asking(&mut self, pipe: PipelineId, frame: &[u8], pending: Pending) {
         if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
             pipeline.push_asking(frame, pending);
-            if !pipeline.dirty {
-                pipeline.dirty = true;
-                self.dirty.push(pipe);
-            }
+            self.touch(pipe);
+        }
+    }
+
+    /// There is something to be written.
+    pub(super) fn touch(&mut self, pipe: PipelineId) {
+        if let Some(pipeline) = self.pipelines.get_mut(pipe as usize)
+            && !pipeline.dirty
+        {
+            pipeline.dirty = true;
+            self.dirty.push(pipe);
         }
     }
 
@@ -156,7 +197,9 @@ impl Backend {
         for delayed in self.retries.due(now, pipelines, expired) {
             if self.expired(&delayed.request.pending) {
                 self.counts.timed_out += 1;
+                let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
                 delayed.give_up(replies);
+                bound.into_iter().for_each(|key| self.close_loan(key));
             } else {
                 self.send_again(delayed.proto, delayed.request);
             }
@@ -180,6 +223,11 @@ impl Backend {
             self.expire(pipe, replies);
         }
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+        if pipeline.deadline <= now {
+            self.counts.timed_out += 1;
+            return self.lose(pipe, &"the node did not answer in time", replies);
+        }
+        let deadline = pipeline.deadline;
         if let State::Down { retry_at } = pipeline.state
             && pipeline.in_flight() > 0
         {
@@ -193,6 +241,7 @@ impl Backend {
         if let Some(age) = pipeline.oldest_age(now) {
             self.wake_by(now + timeout.saturating_sub(age).max(1));
         }
+        self.wake_by(deadline);
     }
 
     /// Answers what has waited for too long.
@@ -209,7 +258,7 @@ impl Backend {
         }
         let late = pipeline.expire(expired);
         if late.is_empty() {
-            return;
+            return self.settle(pipe);
         }
         for pending in late {
             self.counts.timed_out += 1;
@@ -249,7 +298,8 @@ impl Backend {
             }
             return id;
         }
-        let id = self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], listed: true }) as NodeId;
+        let node = Node { addr: addr.clone(), pipes: [None; 2], pool: Pool::default(), listed: true };
+        let id = self.nodes.insert(node) as NodeId;
         self.by_addr.insert(addr.clone(), id);
         id
     }
@@ -262,7 +312,7 @@ impl Backend {
         }
         // Until a map names it, it stays as long as the next map.
         self.options.addresses.allows(&addr).then(|| {
-            let id = self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], listed: false }) as NodeId;
+            let id = self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], pool: Pool::default(), listed: false }) as NodeId;
             self.by_addr.insert(addr, id);
             id
         })
@@ -277,15 +327,18 @@ impl Backend {
             let stays = matches!(pipeline.state, State::Ready(_));
             let view = &self.view;
             let strays = if stays { Vec::new() } else { pipeline.take_unsent(|p| view.owner(p.slot) != node) };
+            let generation = pipeline.generation;
             for request in strays {
                 self.send_again(proto, request);
             }
-            if self.nodes.get(usize::from(node)).is_some_and(|node| !node.listed) {
+            let is_same = self.pipelines.get(pipe as usize).is_some_and(|pipeline| pipeline.generation == generation);
+            if is_same && self.nodes.get(usize::from(node)).is_some_and(|node| !node.listed) {
                 self.retire(pipe, replies);
             }
+            self.hurry(pipe);
         }
         let idle: Vec<usize> =
-            self.nodes.iter().filter(|(_, n)| !n.listed && n.pipes == [None; 2]).map(|(id, _)| id).collect();
+            self.nodes.iter().filter(|(_, node)| node.is_unused()).map(|(id, _)| id).collect();
         for id in idle {
             let node = self.nodes.remove(id);
             self.by_addr.remove(&node.addr);
@@ -295,6 +348,9 @@ impl Backend {
     /// The node of `pipe` left the map: the connection is closed once everything is answered.
     fn retire(&mut self, pipe: PipelineId, replies: &mut Replies) {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+        if pipeline.holder != Holder::Shared {
+            return self.retire_own(pipe);
+        }
         if pipeline.in_flight() == 0 {
             return self.remove_pipeline(pipe);
         }
@@ -312,16 +368,20 @@ impl Backend {
         }
     }
 
-    /// Closes a draining pipeline that has nothing left to do; true if it did.
+    /// Closes a draining pipeline that has nothing left to do, and puts one by that is not shared; true if it is gone.
     pub(super) fn finished(&mut self, pipe: PipelineId) -> bool {
-        let done = self
-            .pipelines
-            .get(pipe as usize)
-            .is_some_and(|pipeline| matches!(pipeline.state, State::Draining(_)) && pipeline.in_flight() == 0);
-        if done {
-            self.remove_pipeline(pipe);
+        let pipeline = self.pipelines.get(pipe as usize);
+        pipeline.is_some_and(|pipeline| !pipeline.is_common() && pipeline.in_flight() == 0) && self.finish(pipe)
+    }
+
+    /// Nothing is under way on a connection that is draining, or is not shared.
+    #[cold]
+    fn finish(&mut self, pipe: PipelineId) -> bool {
+        match self.pipelines.get(pipe as usize).map(|pipeline| pipeline.holder) {
+            Some(Holder::Shared) => self.remove_pipeline(pipe),
+            _ => self.settle(pipe),
         }
-        done
+        !self.pipelines.contains(pipe as usize)
     }
 
     fn remove_pipeline(&mut self, pipe: PipelineId) {

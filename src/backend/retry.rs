@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 
 use slab::Slab;
 
-use super::pipeline::{Pending, Pipeline, Taken};
+use super::pipeline::Pipeline;
+use super::record::{Pending, Taken};
 use super::{Millis, PipelineId};
 use crate::command::{self, keys};
 use crate::replies::Replies;
@@ -181,6 +182,23 @@ impl Retries {
         out
     }
 
+    /// Takes the requests of this client for this slot that go over connections of its own.
+    pub(super) fn take_bound(&mut self, key: (u64, u16)) -> Vec<Taken> {
+        let Some(group) = self.groups.get_mut(&key) else { return Vec::new() };
+        let bound = group.waiting.extract_if(.., |delayed| delayed.request.pending.traits.is_bound());
+        let taken = bound.map(|delayed| delayed.request).collect();
+        if group.waiting.is_empty() {
+            self.groups.remove(&key);
+        }
+        taken
+    }
+
+    /// Whether such a request waits.
+    pub(super) fn holds_bound(&self, key: (u64, u16)) -> bool {
+        let bound = |group: &Group| group.waiting.iter().any(|delayed| delayed.request.pending.traits.is_bound());
+        self.groups.get(&key).is_some_and(bound)
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.groups.values().map(|group| group.waiting.len()).sum()
@@ -205,16 +223,18 @@ fn share_a_key(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// The keys that a canonical frame names.
-fn keys_of(frame: &[u8]) -> Option<Vec<Box<[u8]>>> {
+/// The keys that the canonical frames of a request name.
+fn keys_of(frames: &[u8]) -> Option<Vec<Box<[u8]>>> {
     let limits = Limits { args: usize::MAX, bulk: usize::MAX, frame: usize::MAX, unauthenticated: false };
-    let mut args = Args::default();
-    let Ok(Step::Request { used, inline: false }) = Decoder::default().step(frame, &mut args, &limits) else {
-        return None;
-    };
-    let request = args.request(frame, used, false);
-    let spec = command::lookup(request.name())?.resolve(&request)?;
-    let mut found = Vec::new();
-    keys::each_key(spec, &request, |at| found.extend(request.arg(at).map(Into::into))).ok()?;
+    let (mut args, mut found, mut rest) = (Args::default(), Vec::new(), frames);
+    while !rest.is_empty() {
+        let Ok(Step::Request { used, inline: false }) = Decoder::default().step(rest, &mut args, &limits) else {
+            return None;
+        };
+        let request = args.request(rest, used, false);
+        let spec = command::lookup(request.name())?.resolve(&request)?;
+        keys::each_key(spec, &request, |at| found.extend(request.arg(at).map(Into::into))).ok()?;
+        rest = rest.get(used..)?;
+    }
     Some(found)
 }

@@ -28,8 +28,10 @@ impl Session {
         let (in_flight, held) = room.replies.queue(client).map_or((0, 0), |queue| (queue.in_flight(), queue.held()));
         let seconds = |ms: u64| ms / 1000;
         let said = &self.introduction;
+        let [channels, patterns, shards] = room.pubsub.counts(client);
+        let flags = if room.pubsub.has(client) { "P" } else { "N" };
         format!(
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 \
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db=0 sub={channels} psub={patterns} ssub={shards} multi=-1 \
              qbuf=0 qbuf-free=0 obl=0 oll={in_flight} omem={held} events=r cmd={} user={} redir=-1 resp={} \
              lib-name={} lib-ver={}\n",
             self.id,

@@ -73,7 +73,7 @@ fn clients(room: &Room, _: &Topology, out: &mut String) {
     lines!(out,
         "connected_clients": room.process.clients(),
         "maxclients": room.process.max_clients,
-        "blocked_clients": 0,
+        "blocked_clients": room.process.blocked.load(std::sync::atomic::Ordering::Relaxed),
     );
 }
 
@@ -100,9 +100,13 @@ fn persistence(_: &Room, _: &Topology, out: &mut String) {
 
 fn stats(room: &Room, _: &Topology, out: &mut String) {
     use std::sync::atomic::Ordering;
+    let [channels, patterns, shards] = room.pubsub.registry().heard();
     lines!(out,
         "total_connections_received": room.process.accepted.load(Ordering::Relaxed),
         "total_commands_processed": room.process.total(|tally| &tally.commands),
+        "pubsub_channels": channels,
+        "pubsub_patterns": patterns,
+        "pubsubshard_channels": shards,
         "rejected_connections": room.process.refused.load(Ordering::Relaxed),
     );
 }
@@ -137,6 +141,7 @@ fn proxy(room: &Room, map: &Topology, out: &mut String) {
         "retries": process.total(|tally| &tally.put_off),
         "node_connections_lost": process.total(|tally| &tally.lost),
         "unasked_replies": process.total(|tally| &tally.unasked),
+        "slow_subscribers": process.total(|tally| &tally.slow),
         "timed_out": process.total(|tally| &tally.timed_out),
         "failed_fast": process.total(|tally| &tally.failed_fast),
         "out_of_step": process.total(|tally| &tally.out_of_step),

@@ -4,7 +4,7 @@
 
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{Select, about, info, setup};
+use super::{Select, about, info, publish, setup};
 use crate::cluster::slot::slot;
 use crate::command::Spec;
 use crate::replies::ClientId;
@@ -40,6 +40,7 @@ pub(super) fn answer(
             let proto = session.proto;
             say(client, room, |out| encode::text(out, &text, proto))
         }
+        ("pubsub", _) => publish::pubsub(session, client, spec, request, room),
         ("client", _) => setup::client(session, client, spec, request, room),
         ("cluster", "keyslot") => {
             let slot = slot(request.arg(2).unwrap_or_default());
@@ -67,13 +68,18 @@ pub(super) fn instead_of_a_node(
     request: &Request<'_>,
     room: &mut Room,
 ) -> Option<Flow> {
-    let is_config_get = spec.parent == Some("config") && spec.name == "get";
-    let is_safe = |name: &[u8]| about::SAFE_PARAMETERS.iter().any(|safe| safe.as_bytes().eq_ignore_ascii_case(name));
-    if !is_config_get || request.args().skip(2).all(is_safe) {
+    if is_safe_for_a_node(spec, request) {
         return None;
     }
     let proto = session.proto;
     Some(say(client, room, |out| encode::map(out, 0, proto)))
+}
+
+/// Whether a node may be asked, or the client would see what it should not.
+pub(super) fn is_safe_for_a_node(spec: &Spec, request: &Request<'_>) -> bool {
+    let is_config_get = spec.parent == Some("config") && spec.name == "get";
+    let is_safe = |name: &[u8]| about::SAFE_PARAMETERS.iter().any(|safe| safe.as_bytes().eq_ignore_ascii_case(name));
+    !is_config_get || request.args().skip(2).all(is_safe)
 }
 
 fn ping(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {

@@ -14,12 +14,18 @@
 
 mod about;
 mod auth;
+mod blocking;
+mod guard;
 mod info;
 mod local;
+mod pinned;
 pub mod process;
+mod publish;
 mod session;
 mod setup;
 mod state;
+mod subscriber;
+mod transaction;
 
 pub use process::Process;
 pub use state::{Room, Session};
@@ -38,6 +44,8 @@ pub struct Options {
     pub max_input_bytes: usize,
     /// `[limits] client_output`: bytes of replies that may wait for one client before its requests wait too.
     pub max_output_bytes: usize,
+    /// `[limits] subscriber_output`: bytes of messages that may wait for one subscriber before it is closed.
+    pub max_subscriber_bytes: usize,
     /// `[limits] client_in_flight`: requests of one client that may be under way at once.
     pub max_in_flight: usize,
     /// `[listen] idle_timeout`: a client that is silent for so long is closed; zero means never.
@@ -79,6 +87,7 @@ impl Default for Options {
             max_args: 1 << 20,
             max_input_bytes: 64 << 20,
             max_output_bytes: 1 << 20,
+            max_subscriber_bytes: 32 << 20,
             max_in_flight: 4096,
             idle_timeout: std::time::Duration::ZERO,
             select: Select::Error,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Options;
 use crate::cluster::topology::Topology;
+use crate::pubsub::Registry;
 
 /// A number that one thread writes and others read.
 #[derive(Debug, Default)]
@@ -50,6 +51,8 @@ pub struct Tally {
     pub failed_fast: Counter,
     /// Node connections whose requests and replies did not add up.
     pub out_of_step: Counter,
+    /// Subscribers that were closed because their messages piled up.
+    pub slow: Counter,
     /// Its clients, counted up where they are accepted and down where they end.
     pub clients: AtomicUsize,
 }
@@ -62,6 +65,8 @@ pub struct Process {
     pub max_clients: usize,
     /// The port that clients connect to, for `INFO`; 0 when there is none.
     pub port: u16,
+    /// What clients of all workers are subscribed to.
+    pub registry: Arc<Registry>,
     /// The map of the cluster.
     pub map: Arc<ArcSwap<Topology>>,
     /// One for each worker.
@@ -70,6 +75,8 @@ pub struct Process {
     pub accepted: AtomicU64,
     /// Clients refused because there were too many.
     pub refused: AtomicU64,
+    /// Clients that wait in a blocking command.
+    pub blocked: AtomicUsize,
     /// Tells this process from another, 40 hexadecimal digits.
     pub run_id: String,
     started: Instant,
@@ -85,10 +92,12 @@ impl Process {
             options,
             max_clients,
             port,
+            registry: Arc::default(),
             map,
             tallies: std::iter::repeat_with(Tally::default).take(workers).collect(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            blocked: AtomicUsize::new(0),
             run_id: run_id(),
             started: Instant::now(),
             spare: Tally::default(),

@@ -2,15 +2,18 @@
 
 use std::fmt::Write as _;
 
-use super::local;
 use super::state::{Flow, Room, Session, Wait, refuse, wrong_arity};
+use super::{blocking, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
-use crate::command::{self, Flags, Merge, Spec};
+use crate::command::{self, Flags, Merge, Pin, Spec};
 use crate::merge::Gather;
 use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::{Args, Limits, ProtocolError, Request, Step};
 use crate::route::{self, Route};
+
+/// What is said when nobody is there to be asked.
+pub(super) const NO_PRIMARY: &str = "CLUSTERDOWN no primary of the cluster is known yet";
 
 impl Session {
     /// Takes what the client sent.
@@ -35,6 +38,7 @@ impl Session {
         if self.must_wait(client, room) {
             return;
         }
+        self.unblocked(room);
         self.wait = None;
         let inbox = std::mem::take(&mut self.inbox);
         self.taken += self.walk(client, inbox.get(self.taken..).unwrap_or_default(), args, room);
@@ -53,7 +57,7 @@ impl Session {
         let Some(queue) = room.replies.queue(client) else { return true };
         match self.wait {
             None => false,
-            Some(Wait::Quiet) => queue.in_flight() > 0,
+            Some(Wait::Quiet | Wait::Blocked) => queue.in_flight() > 0,
             // Half-way down, so that a session does not wake for every reply.
             Some(Wait::Output) => {
                 queue.held() > room.options.max_output_bytes / 2 || queue.in_flight() > room.options.max_in_flight / 2
@@ -83,6 +87,7 @@ impl Session {
                         Flow::Taken => allowance = Allowance::default(),
                         flow => {
                             self.stop(flow);
+                            taken += if flow.is_taken() { used } else { 0 };
                             break;
                         }
                     }
@@ -103,7 +108,8 @@ impl Session {
     /// Notes why the next request cannot be taken now.
     fn stop(&mut self, flow: Flow) {
         match flow {
-            Flow::Quiet => self.wait = Some(Wait::Quiet),
+            Flow::Quiet | Flow::Bound => self.wait = Some(Wait::Quiet),
+            Flow::Blocked => self.wait = Some(Wait::Blocked),
             Flow::Node(slot) => self.wait = Some(Wait::Node(slot)),
             _ => self.close(),
         }
@@ -124,8 +130,10 @@ impl Session {
         let Some(spec) = command::lookup(request.name()).and_then(|spec| spec.resolve(request)) else {
             return self.unknown(client, request, room);
         };
-        if !self.is_trusted(room) && !spec.flags.has(Flags::NO_AUTH) {
-            return refuse(client, "NOAUTH Authentication required.", room);
+        if !self.ordinary
+            && let Some(flow) = self.guard(client, spec, request, room)
+        {
+            return self.note(spec, flow, room);
         }
         if !spec.arity_ok(request.argc()) {
             return wrong_arity(client, spec, room);
@@ -135,19 +143,36 @@ impl Session {
             Ok(Route::Any) => self.any(client, spec, request, room),
             Ok(Route::Split(merge)) => self.split(client, spec, request, merge, room),
             Ok(Route::Everywhere(merge)) => self.everywhere(client, spec, request, merge, room),
+            Ok(Route::Subscribe) => subscriber::take(self, client, spec, request, room),
+            Ok(Route::Publish(slot)) => publish::publish(self, client, spec, request, slot, room),
             Ok(Route::Local) => local::answer(self, client, spec, request, room),
+            Ok(Route::Pin(pin)) => self.pin(client, spec, request, pin, room),
             Err(refused) => refuse(client, &refused.to_string(), room),
         };
-        if matches!(flow, Flow::Sent | Flow::Taken | Flow::Close) {
+        self.note(spec, flow, room)
+    }
+
+    /// Remembers and counts a request that was taken.
+    #[inline]
+    fn note(&mut self, spec: &'static Spec, flow: Flow, room: &mut Room) -> Flow {
+        if flow.is_taken() {
             self.last_command = Some(spec);
             room.commands += 1;
         }
         flow
     }
 
+    #[cold]
+    fn pin(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, pin: Pin, room: &mut Room) -> Flow {
+        match pin {
+            Pin::Transaction => self.begin(client, spec, request, room),
+            Pin::Blocking | Pin::Subscribe => blocking::block(self, client, spec, request, room),
+        }
+    }
+
     /// The lane for a request to `slot`, or why it may not leave now: see [`Backend::may_follow`].
     #[inline]
-    fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
+    pub(super) fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
         if !room.backend.may_follow(slot, self.epoch) {
             self.catch_up(client, room)?;
         }
@@ -165,7 +190,14 @@ impl Session {
     }
 
     #[inline]
-    fn forward(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, slot: u16, room: &mut Room) -> Flow {
+    pub(super) fn forward(
+        &mut self,
+        client: ClientId,
+        spec: &Spec,
+        request: &Request<'_>,
+        slot: u16,
+        room: &mut Room,
+    ) -> Flow {
         let lane = match self.lane(client, slot, room) {
             Ok(lane) => lane,
             Err(flow) => return flow,
@@ -196,8 +228,8 @@ impl Session {
         {
             let step = route::step(spec);
             let first = parts.iter().filter_map(|part| part.arguments().next()).min().unwrap_or(1);
-            let mut order = Vec::new();
-            let mut starts = Vec::new();
+            let mut order = Vec::with_capacity(parts.keys());
+            let mut starts = Vec::with_capacity(parts.keys());
             for part in parts.iter() {
                 starts.push(order.len() as u32);
                 order.extend(part.arguments().map(|at| ((at - first) / step) as u32));
@@ -232,16 +264,29 @@ impl Session {
     ) -> Flow {
         let slots = room.backend.primaries().to_vec();
         if slots.is_empty() {
-            return refuse(client, "CLUSTERDOWN no primary of the cluster is known yet", room);
+            return refuse(client, NO_PRIMARY, room);
         }
+        let gather = Gather::new(merge, self.proto, slots.len() as u32);
+        self.scatter(client, spec, request, &slots, gather, room)
+    }
+
+    /// The same request to the owner of each of `slots`, whose replies go into `gather`.
+    pub(super) fn scatter(
+        &mut self,
+        client: ClientId,
+        spec: &Spec,
+        request: &Request<'_>,
+        slots: &[u16],
+        gather: Gather,
+        room: &mut Room,
+    ) -> Flow {
         if let Some(flow) = slots.iter().find_map(|&slot| self.lane(client, slot, room).err()) {
             return flow;
         }
         let frame = request.frame();
         if let Some(whole) = room.replies.reserve(client, frame.len()) {
             let read = spec.flags.has(Flags::READONLY);
-            let gather = Gather::new(merge, self.proto, slots.len() as u32);
-            for (ticket, &slot) in room.replies.split(whole, gather, slots.len() as u32).zip(&slots) {
+            for (ticket, &slot) in room.replies.split(whole, gather, slots.len() as u32).zip(slots) {
                 let lane = room.backend.lane(slot, self.proto).unwrap_or(Lane::New);
                 room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, lane, ticket);
             }
@@ -252,6 +297,7 @@ impl Session {
     /// A command that no row knows, worded as Redis words it: clients look for "unknown".
     #[cold]
     fn unknown(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+        self.abort_transaction();
         let name = request.name();
         if [&b"post"[..], b"host:"].iter().any(|http| name.eq_ignore_ascii_case(http)) {
             tracing::warn!("client {} at {} speaks HTTP: closed", self.id, self.peer);

@@ -112,6 +112,7 @@ pub(super) fn hello(session: &mut Session, client: ClientId, request: &Request<'
         }
     }
     session.proto = proto;
+    room.pubsub.set_proto(client, proto);
     greet(session, client, room)
 }
 
@@ -142,8 +143,11 @@ pub(super) fn reset(session: &mut Session, client: ClientId, room: &mut Room) ->
     if session.proto != Proto::Resp2 && room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
         return Flow::Quiet;
     }
+    room.pubsub.forget(client, &mut room.replies);
     session.proto = Proto::Resp2;
     session.user = None;
+    session.ordinary = false;
+    session.unpin(client, room);
     session.introduction = Introduction::default();
     say(client, room, |out| encode::simple(out, "RESET"))
 }

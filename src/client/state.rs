@@ -5,9 +5,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::pinned::Pinned;
 use super::{Options, Process};
 use crate::backend::{Backend, Millis};
 use crate::command::Spec;
+use crate::pubsub::Subscriptions;
 use crate::replies::{ClientId, Replies};
 use crate::resp::request::Decoder;
 use crate::resp::{Proto, encode};
@@ -17,6 +19,8 @@ use crate::route::Parts;
 pub struct Room {
     /// To the nodes.
     pub backend: Backend,
+    /// What clients hear of one another.
+    pub pubsub: Subscriptions,
     /// To the clients.
     pub replies: Replies,
     /// What the process shares.
@@ -34,10 +38,11 @@ pub struct Room {
 impl Room {
     /// The rooms of one worker.
     #[must_use]
-    pub fn new(backend: Backend, process: Arc<Process>) -> Self {
+    pub fn new(backend: Backend, pubsub: Subscriptions, process: Arc<Process>) -> Self {
         let options = Rc::new(process.options.clone());
         Self {
             backend,
+            pubsub,
             replies: Replies::default(),
             process,
             options,
@@ -54,6 +59,8 @@ impl Room {
 pub(super) enum Wait {
     /// Every reply so far.
     Quiet,
+    /// The same, which may take as long as the client said: it is blocked.
+    Blocked,
     /// Replies to go out: too many bytes or requests are held for this client.
     Output,
     /// The pipeline to the owner of this slot to have room.
@@ -71,8 +78,19 @@ pub(super) enum Flow {
     Quiet,
     /// Not taken: to be read again when this slot's node has room.
     Node(u16),
+    /// Taken, and the next one is read when its reply is there.
+    Bound,
+    /// The same, and the client is blocked meanwhile.
+    Blocked,
     /// Taken, and the last one.
     Close,
+}
+
+impl Flow {
+    /// Whether the request was taken.
+    pub(super) const fn is_taken(self) -> bool {
+        !matches!(self, Self::Quiet | Self::Node(_))
+    }
 }
 
 /// What a client said of itself.
@@ -103,6 +121,9 @@ pub struct Session {
     /// The view of the slots by which the requests under way were routed.
     pub(super) epoch: u32,
     pub(super) wait: Option<Wait>,
+    /// Whether its requests need no look at who it is and what it has begun; see [`Session::guard`].
+    pub(super) ordinary: bool,
+    pub(super) pinned: Option<Box<Pinned>>,
     pub(super) closing: bool,
     /// When the last bytes came.
     pub(super) active: Millis,
@@ -126,6 +147,8 @@ impl Session {
             taken: 0,
             epoch: 0,
             wait: None,
+            ordinary: false,
+            pinned: None,
             closing: false,
             active: now,
         }

@@ -126,6 +126,14 @@ impl Conversation {
         }
     }
 
+    /// The number by which the node knows this connection, if it tells.
+    pub async fn name(&mut self) -> Option<i64> {
+        match self.ask(&[b"CLIENT", b"ID"]).await {
+            Ok(Value::Int(name)) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The connection, if nothing unasked for has come on it.
     pub fn into_stream(self) -> Result<Stream, ConnectError> {
         if self.received.is_empty() { Ok(self.stream) } else { Err(io::Error::other("unasked bytes").into()) }

@@ -158,6 +158,8 @@ pub enum Plan {
     AnyNode,
     /// Answered by the proxy itself.
     Local,
+    /// A message to subscribers: to the node that owns the slot of its channel.
+    Publish,
     /// Needs a connection of its own.
     Pin(Pin),
     /// Not offered.
@@ -179,6 +181,12 @@ pub enum Merge {
     And,
     /// The first answer that is no error.
     OneOk,
+    /// Integers, added to a correction that the proxy knows; never below 0.
+    Receivers,
+    /// Arrays, each element once.
+    Union,
+    /// Arrays of name, count, name, count …: the counts added, to a correction that the proxy knows.
+    Pairs,
 }
 
 /// Why a command needs a connection of its own.

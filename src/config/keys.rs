@@ -201,6 +201,8 @@ pub(super) static KEYS: &[Key] = &[
     key("limits.args", Kind::Count { at: |c| &mut c.client.max_args, least: 16, most: 1 << 24 }),
     key("limits.client_input", Kind::Size { at: |c| &mut c.client.max_input_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.client_output", Kind::Size { at: |c| &mut c.client.max_output_bytes, least: 16 * KB, most: 64 * GB }),
+    key("limits.subscriber_output", Kind::Size {
+        at: |c| &mut c.client.max_subscriber_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.client_in_flight", Kind::Count { at: |c| &mut c.client.max_in_flight, least: 1, most: 1 << 24 }),
     key("limits.node_queue", Kind::Size { at: |c| &mut c.backend.node_queue_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.reply", Kind::Size { at: |c| &mut c.backend.max_reply_bytes, least: 16 * KB, most: 64 * GB }),

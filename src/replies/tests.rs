@@ -27,6 +27,22 @@ fn replies_leave_in_the_order_of_their_requests() {
 }
 
 #[test]
+fn a_message_stands_between_replies_and_overtakes_those_that_wait() {
+    let mut replies = Replies::default();
+    let client = replies.open();
+    let tickets: Vec<_> = (0..3).map(|_| replies.reserve(client, 10).unwrap()).collect();
+    let [first, second, third] = <[Ticket; 3]>::try_from(tickets).unwrap();
+    replies.deliver(second, b"b");
+    assert_eq!(replies.push(client, |out| out.extend_from_slice(b"!")), 1);
+    replies.deliver(first, b"a");
+    assert_eq!(replies.push(client, |out| out.extend_from_slice(b"?")), 4);
+    replies.deliver(third, b"c");
+    assert_eq!(sent(&mut replies, client), "!ab?c");
+    replies.close(client);
+    assert_eq!(replies.push(client, |out| out.push(b'!')), 0, "it left");
+}
+
+#[test]
 fn a_ticket_of_a_client_that_left_goes_nowhere() {
     let mut replies = Replies::default();
     let gone = replies.open();

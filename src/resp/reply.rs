@@ -199,6 +199,8 @@ fn quick(bytes: &[u8]) -> Option<usize> {
             (bytes.get(next + len..next + len + 2)? == b"\r\n").then_some(next + len + 2)
         }
         b'+' if bytes.get(..5)? == b"+OK\r\n" => Some(5),
+        // What a part of an MGET is answered with.
+        b'*' if bytes.get(1..5)? == b"1\r\n$" => Some(4 + quick(bytes.get(4..)?)?),
         _ => None,
     }
 }
@@ -274,14 +276,20 @@ fn exact(bytes: &[u8], at: usize, texts: &[&[u8]]) -> Result<Option<Item>, Reply
 
 /// The elements of one whole array reply (RESP2 or RESP3), each with its bytes; `None` if it is no array.
 pub fn elements(reply: &[u8], proto: Proto) -> Option<impl Iterator<Item = &[u8]>> {
-    let Ok(Length::Is(count, mut at)) = length(reply.strip_prefix(b"*").map(|_| reply)?, 1) else { return None };
+    let Ok(Length::Is(count, at)) = length(reply.strip_prefix(b"*").map(|_| reply)?, 1) else { return None };
+    Some(items(reply.get(at..)?, count, proto))
+}
+
+/// The first `count` values of `bytes`, each with its bytes.
+pub fn items(bytes: &[u8], count: usize, proto: Proto) -> impl Iterator<Item = &[u8]> {
     let mut scanner = Scanner::new(proto, usize::MAX >> 8);
-    Some((0..count).map_while(move |_| {
-        let rest = reply.get(at..)?;
+    let mut at = 0;
+    (0..count).map_while(move |_| {
+        let rest = bytes.get(at..)?;
         let end = scanner.end(rest).ok()??;
         at += end;
         rest.get(..end)
-    }))
+    })
 }
 
 /// The value of one whole integer reply.

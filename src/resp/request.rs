@@ -51,6 +51,17 @@ impl<'a> Request<'a> {
         self.frame.get(start..start + span.len as usize)
     }
 
+    /// Argument `at` as it stands in the frame, from the `$` of its length to the end of its line.
+    #[must_use]
+    pub fn framed(&self, at: usize) -> Option<&'a [u8]> {
+        let span = self.spans.get(at)?;
+        let start = match at.checked_sub(1).and_then(|before| self.spans.get(before)) {
+            Some(before) => (before.start + before.len) as usize + 2,
+            None => memchr::memchr(b'$', self.frame)?,
+        };
+        self.frame.get(start..(span.start + span.len) as usize + 2)
+    }
+
     /// The command's name as the client wrote it.
     #[inline]
     #[must_use]

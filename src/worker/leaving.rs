@@ -16,6 +16,10 @@ impl Worker {
     /// Nothing more is taken from this client; it gets what it is owed, and is closed then.
     pub(super) fn leave(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id as usize) else { return };
+        if client.session.is_blocked() {
+            // Nothing may be popped for somebody who is gone.
+            return self.close(id);
+        }
         client.leaving_since.get_or_insert(self.room.now);
         self.sweeper.arm(SWEEP);
         self.close_if_served(id);
@@ -31,7 +35,9 @@ impl Worker {
 
     pub(super) fn close(&mut self, id: ClientId) {
         let Some(mut client) = self.clients.try_remove(id as usize) else { return };
+        client.session.gone(id, &mut self.room);
         self.room.replies.close(id);
+        self.room.pubsub.forget(id, &mut self.room.replies);
         client.link.finish();
         self.tally().clients.fetch_sub(1, Ordering::Relaxed);
     }
@@ -49,6 +55,8 @@ impl Worker {
             let Some(client) = self.clients.get(id as usize) else { continue };
             let queue = self.room.replies.queue(id);
             let is_quiet = queue.is_some_and(|queue| queue.in_flight() == 0);
+            // A subscriber is silent by nature.
+            let is_quiet = is_quiet && !self.room.pubsub.has(id);
             let is_late = client.leaving_since.is_some_and(|since| now >= since + LINGER_MS);
             if is_late || overdue || (idle > 0 && is_quiet && client.session.idle_ms(now) >= idle) {
                 self.close(id);
@@ -64,9 +72,10 @@ impl Worker {
 
     /// Ends a client at the boundary of a reply, for a drain.
     pub(super) fn send_away(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.get_mut(id as usize)
-            && !client.session.is_waiting()
-        {
+        let Some(client) = self.clients.get_mut(id as usize) else { return };
+        if client.session.is_blocked() {
+            client.session.wake(id, &mut self.room);
+        } else if !client.session.is_waiting() {
             client.session.close();
             self.leave(id);
         }

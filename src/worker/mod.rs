@@ -11,6 +11,7 @@
 //! that is there into one write to its client. A client that may go on after its replies went out is resumed at
 //! the end of the turn. New connections come through the [`Mailbox`]; deadlines through one timer.
 
+mod hearing;
 mod leaving;
 mod mailbox;
 mod timer;
@@ -75,6 +76,8 @@ const READS_A_TURN: usize = 4;
 
 /// Tokens below this are clients.
 const PIPELINES: Token = 1 << 30;
+/// Tokens from here on are connections for subscriptions.
+const FEEDS: Token = PIPELINES | 1 << 29;
 /// Tokens from here on are the worker's own.
 const OWN: Token = 1 << 31;
 const MAIL: Token = OWN;
@@ -83,6 +86,8 @@ const MAP: Token = OWN + 2;
 const TIMER: Token = OWN + 3;
 const SWEEPER: Token = OWN + 4;
 const RESUME: Token = OWN + 5;
+const FEED_DIALED: Token = OWN + 6;
+const FEED_TIMER: Token = OWN + 7;
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -125,6 +130,9 @@ pub struct Worker {
     started: Instant,
     timer: Timer,
     sweeper: Timer,
+    feed_timer: Timer,
+    /// Subscribers that were closed because their messages piled up.
+    slow: u64,
     draining_since: Option<Millis>,
     drain: Duration,
     // Lists that are used anew in each turn.
@@ -146,16 +154,19 @@ impl Worker {
             dialed: DIALED,
             hints: parts.hints,
         };
+        let pubsub = hearing::subscriptions(&parts.backend, &around, &parts.process, parts.index as u32);
         let backend = Backend::new(parts.backend, around, parts.index as u32);
         let mut worker = Self {
             index: parts.index,
             clients: Slab::new(),
             map: arc_swap::Cache::new(Arc::clone(&parts.process.map)),
-            room: Room::new(backend, parts.process),
+            room: Room::new(backend, pubsub, parts.process),
             args: Args::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             timer: Timer::new(ready.waker(TIMER)),
             sweeper: Timer::new(ready.waker(SWEEPER)),
+            feed_timer: Timer::new(ready.waker(FEED_TIMER)),
+            slow: 0,
             ready,
             mailbox: parts.mailbox,
             adopted: 0,
@@ -185,10 +196,11 @@ impl Worker {
         }
         self.room.now = self.started.elapsed().as_millis() as Millis;
         self.room.backend.set_now(self.room.now);
+        self.room.pubsub.set_now(self.room.now);
         for &token in &tokens {
             match token {
                 client if client < PIPELINES => self.read_client(client),
-                pipe if pipe < OWN => self.nodes.push(pipe - PIPELINES),
+                pipe if pipe < FEEDS => self.nodes.push(pipe - PIPELINES),
                 own => self.on_own(own),
             }
         }
@@ -198,6 +210,9 @@ impl Worker {
         self.read_nodes();
         self.write_clients();
         self.resume_clients();
+        if !self.room.pubsub.is_idle() {
+            self.tend_subscriptions();
+        }
         self.room.backend.flush(&mut self.room.replies);
         self.write_clients();
         if !self.waiting.is_empty() {
@@ -206,8 +221,8 @@ impl Worker {
         }
         debug_assert_eq!(
             self.room.replies.tickets_out(),
-            self.room.backend.tickets(),
-            "every ticket that is out must be with the backend"
+            self.room.backend.tickets() + self.room.pubsub.tickets(),
+            "every ticket that is out must be with the backend, or with a SUBSCRIBE"
         );
         self.arm();
         self.publish();
@@ -224,6 +239,9 @@ impl Worker {
                 self.room.backend.tick(&mut self.room.replies);
             }
             RESUME => {}
+            FEED_DIALED => self.room.pubsub.take_dialed(&mut self.room.replies),
+            FEED_TIMER => self.feed_timer.fired(),
+            feed if feed < OWN => self.room.pubsub.read(feed, &mut self.scratch, &mut self.room.replies),
             _ => self.sweep(),
         }
     }
@@ -344,6 +362,7 @@ impl Worker {
             self.adopted = map.version;
             let map = Arc::clone(map);
             self.room.backend.adopt(&map, &mut self.room.replies);
+            self.room.pubsub.adopt(&map, &mut self.room.replies);
         }
     }
 
@@ -370,5 +389,6 @@ impl Worker {
         tally.timed_out.set(counts.timed_out);
         tally.failed_fast.set(counts.failed_fast);
         tally.out_of_step.set(counts.out_of_step);
+        tally.slow.set(self.slow);
     }
 }

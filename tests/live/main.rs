@@ -10,6 +10,7 @@
 
 mod auth;
 mod belongs;
+mod blocking;
 mod changes;
 mod clients;
 mod commands;
@@ -17,7 +18,9 @@ mod harness;
 mod inline;
 mod order;
 mod points;
+mod pubsub;
 mod servers;
 mod shapes;
 mod split;
 mod tools;
+mod transactions;

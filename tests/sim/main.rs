@@ -17,6 +17,8 @@ mod maps;
 mod net;
 mod order;
 mod proxy;
+mod pubsub;
 mod redirects;
 mod relay;
+mod resubscribed;
 mod world;

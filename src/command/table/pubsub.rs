@@ -4,17 +4,16 @@ use super::{KEY, KEYS, NONE};
 use crate::command::{
     Flags,
     Pin::Subscribe,
-    Plan::{AnyNode, ByKey, Local, Pin, Refuse},
-    Refusal::NotBuilt,
+    Plan::{AnyNode, Local, Pin, Publish},
     Spec,
 };
 
 pub(super) const ROWS: &[Spec] = rows! {
     "psubscribe"   -2 NONE [PUBSUB NOSCRIPT LOADING STALE] Pin(Subscribe);
-    "publish"       3 NONE [PUBSUB LOADING STALE FAST]     AnyNode;
+    "publish"       3 NONE [PUBSUB LOADING STALE FAST]     Publish;
     "pubsub"       -2 NONE []                              Local => PUBSUB;
     "punsubscribe" -1 NONE [PUBSUB NOSCRIPT LOADING STALE] Pin(Subscribe);
-    "spublish"      3 KEY  [PUBSUB LOADING STALE FAST]     ByKey;
+    "spublish"      3 KEY  [PUBSUB LOADING STALE FAST]     Publish;
     "ssubscribe"   -2 KEYS [PUBSUB NOSCRIPT LOADING STALE] Pin(Subscribe);
     "subscribe"    -2 NONE [PUBSUB NOSCRIPT LOADING STALE] Pin(Subscribe);
     "sunsubscribe" -1 KEYS [PUBSUB NOSCRIPT LOADING STALE] Pin(Subscribe);
@@ -22,10 +21,10 @@ pub(super) const ROWS: &[Spec] = rows! {
 };
 
 const PUBSUB: &[Spec] = rows! {
-    "channels"      -2 NONE [PUBSUB LOADING STALE] Refuse(NotBuilt);
+    "channels"      -2 NONE [PUBSUB LOADING STALE] Local;
     "help"           2 NONE [LOADING STALE]        AnyNode;
-    "numpat"         2 NONE [PUBSUB LOADING STALE] Refuse(NotBuilt);
-    "numsub"        -2 NONE [PUBSUB LOADING STALE] Refuse(NotBuilt);
-    "shardchannels" -2 NONE [PUBSUB LOADING STALE] Refuse(NotBuilt);
-    "shardnumsub"   -2 NONE [PUBSUB LOADING STALE] Refuse(NotBuilt);
+    "numpat"         2 NONE [PUBSUB LOADING STALE] Local;
+    "numsub"        -2 NONE [PUBSUB LOADING STALE] Local;
+    "shardchannels" -2 NONE [PUBSUB LOADING STALE] Local;
+    "shardnumsub"   -2 NONE [PUBSUB LOADING STALE] Local;
 };

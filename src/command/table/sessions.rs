@@ -6,9 +6,8 @@
 use super::{KEYS, NONE};
 use crate::command::{
     Flags,
-    Pin::Transaction,
-    Plan::{Local, Pin, Refuse},
-    Refusal::NotBuilt,
+    Pin::{Blocking, Transaction},
+    Plan::{Local, Pin},
     Spec,
 };
 
@@ -26,7 +25,7 @@ pub(super) const ROWS: &[Spec] = rows! {
     "multi"    1 NONE [NOSCRIPT LOADING STALE FAST ALLOW_BUSY]         Pin(Transaction);
     "unwatch"  1 NONE [NOSCRIPT LOADING STALE FAST ALLOW_BUSY]         Pin(Transaction);
     "watch"   -2 KEYS [NOSCRIPT LOADING STALE FAST ALLOW_BUSY]         Pin(Transaction);
-    "wait"     3 NONE [NOSCRIPT]                                       Refuse(NotBuilt);
+    "wait"     3 NONE [NOSCRIPT]                                       Pin(Blocking);
 };
 
 const CLIENT: &[Spec] = rows! {

@@ -10,7 +10,7 @@ use super::db::Db;
 use super::node::Turn;
 use super::random::Random;
 use super::reply::Reply;
-use super::{cluster_replies, connection, data, server};
+use super::{cluster_replies, connection, data, pubsub, server};
 use crate::resp::Proto;
 
 /// An error that a command answers with, prefix included.
@@ -181,7 +181,7 @@ pub(super) struct Table(BTreeMap<&'static str, &'static Command>);
 impl Table {
     /// Gathers the rows.
     pub(super) fn new() -> Self {
-        let rows = [connection::COMMANDS, server::COMMANDS, cluster_replies::COMMANDS];
+        let rows = [connection::COMMANDS, server::COMMANDS, pubsub::COMMANDS, cluster_replies::COMMANDS];
         let rows = rows.into_iter().chain(data::COMMANDS).flatten();
         Self(rows.map(|command| (command.name, command)).collect())
     }

@@ -31,6 +31,7 @@ pub(super) const COMMANDS: &[Command] = &[
 
 fn ping(turn: &mut Turn<'_>) -> Answer {
     match turn.args.len() {
+        1 | 2 if turn.is_subscriber() => Ok(Reply::strings([b"pong", turn.arg(1)])),
         1 => Ok(Reply::Simple("PONG")),
         2 => Ok(Reply::bulk(turn.arg(1))),
         _ => Err(Fault::arity("ping")),
@@ -43,6 +44,7 @@ fn quit(turn: &mut Turn<'_>) -> Answer {
 }
 
 fn reset(turn: &mut Turn<'_>) -> Answer {
+    turn.state.subscribers.remove(&turn.session.id);
     *turn.session = Session { id: turn.session.id, ..Session::default() };
     Ok(Reply::Simple("RESET"))
 }

@@ -1,5 +1,6 @@
 //! What an operator does to a cluster: moving slots, failing over.
 
+use super::pubsub;
 use super::slot::slot;
 use super::state::{Migration, State};
 use super::{Cluster, NodeId};
@@ -69,6 +70,7 @@ impl Cluster {
         if let Some(migration) = state.migrations.remove(&slot) {
             state.map_mut().assign(slot, Some(migration.to));
             state.map_mut().bump(migration.to);
+            pubsub::slot_left(&mut state, slot);
         }
     }
 

@@ -3,7 +3,7 @@
 //! `slotway demo` falls back on it where there is no `redis-server`, and the tests put the proxy in front of it,
 //! because it can be made to fail at will and, with tokio's time paused, always in the same way. The nodes speak
 //! RESP2 and RESP3, redirect, move slots and fail over as a 7.0 cluster does, and know the common commands on the
-//! five types; transactions, blocking commands, subscriptions and scripts are left to real servers.
+//! five types, and publish/subscribe; transactions, blocking commands and scripts are left to real servers.
 //!
 //! ```text
 //!   connect / serve_tcp ─► wire (one task a connection) ─► request ─► node ─► redirect ─► data
@@ -29,6 +29,8 @@ mod node;
 mod number;
 mod observer;
 mod options;
+#[expect(clippy::unnecessary_wraps, reason = "the rows of the table share one signature")]
+mod pubsub;
 mod random;
 mod redirect;
 mod reply;
@@ -69,7 +71,7 @@ impl Cluster {
     /// Starts a cluster, all of whose nodes are up. Must be called within a tokio runtime.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self(Rc::new(RefCell::new(State::new(options))))
+        Self(Rc::new(RefCell::new(State::new(options)))).introduce()
     }
 
     /// Connects to the node at `addr` by a pipe in memory. Must be called where local tasks can be spawned.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::command::{Answer, Call, Effect, Fault, Run};
+use super::pubsub::{self, Subscriber};
 use super::redirect;
 use super::reply::Reply;
 use super::state::State;
@@ -38,6 +39,12 @@ impl Turn<'_> {
         self.args.get(i).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether the connection is one that may do little else than subscribe.
+    pub(super) fn is_subscriber(&self) -> bool {
+        let subscriber = self.state.subscribers.get(&self.session.id);
+        self.session.proto == Proto::Resp2 && subscriber.is_some_and(Subscriber::is_subscribed)
+    }
+
     /// Complains unless a subcommand has exactly `count` arguments, both names included.
     pub(super) fn exactly(&self, count: usize, name: &str) -> Result<(), Fault> {
         if self.args.len() == count { Ok(()) } else { Err(Fault::arity(name)) }
@@ -69,7 +76,11 @@ pub(super) fn execute(state: &mut State, node: usize, session: &mut Session, arg
     match admit(&turn) {
         Err(Fault(text)) => Outcome { reply: Reply::Error(text.into_owned()), ran: false, closing: false },
         Ok(run) => {
-            let reply = run_it(&mut turn, run).unwrap_or_else(|Fault(text)| Reply::Error(text.into_owned()));
+            let reply = run_it(&mut turn, run);
+            if reply.is_ok() && turn.state.options.keyspace_events {
+                tell_of_write(&mut turn);
+            }
+            let reply = reply.unwrap_or_else(|Fault(text)| Reply::Error(text.into_owned()));
             Outcome { reply, ran: true, closing: turn.closing }
         }
     }
@@ -86,8 +97,24 @@ fn admit(turn: &Turn<'_>) -> Result<Run, Fault> {
     if !proven && command.effect != Effect::Door {
         return Err(Fault("NOAUTH Authentication required.".into()));
     }
+    if turn.is_subscriber()
+        && !["ping", "quit", "reset"].contains(&command.name)
+        && !command.name.ends_with("subscribe")
+    {
+        return Err(Fault::new(format!("ERR Can't execute '{}' in this context", command.name)));
+    }
     redirect::check(turn, command.keys, command.effect)?;
     Ok(command.run)
+}
+
+/// Tells subscribers at this node that a write ran on its first key.
+fn tell_of_write(turn: &mut Turn<'_>) {
+    let commands = Rc::clone(&turn.state.commands);
+    if let Some(command) = commands.find(turn.arg(0)).filter(|command| command.effect == Effect::Write)
+        && let [_, key, ..] = turn.args
+    {
+        pubsub::notify(turn.state, turn.node, command.name.as_bytes(), key);
+    }
 }
 
 fn run_it(turn: &mut Turn<'_>, run: Run) -> Answer {

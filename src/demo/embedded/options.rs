@@ -21,6 +21,8 @@ pub struct Options {
     pub auth: Option<Auth>,
     /// How the nodes call one another in redirects and maps.
     pub endpoint: Endpoint,
+    /// Whether nodes tell subscribers of writes to their keys (`notify-keyspace-events`), by the command's name.
+    pub keyspace_events: bool,
     /// Whether every slot must be served for any to be (`cluster-require-full-coverage`).
     pub full_coverage: bool,
 }
@@ -37,6 +39,7 @@ impl Default for Options {
             cluster_shards_supported: true,
             auth: None,
             endpoint: Endpoint::Ip,
+            keyspace_events: false,
             full_coverage: true,
         }
     }

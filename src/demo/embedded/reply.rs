@@ -21,6 +21,10 @@ pub(super) enum Reply {
     NullArray,
     /// Values in order.
     Array(Vec<Reply>),
+    /// What was not asked for, or stands for no single reply; an array in RESP2.
+    Push(Vec<Reply>),
+    /// One behind the other.
+    Several(Vec<Reply>),
     /// Pairs; a flat array in RESP2.
     Map(Vec<(Reply, Reply)>),
     /// Values without order; an array in RESP2.
@@ -68,6 +72,8 @@ impl Reply {
             Self::Null => line(out, '$', "-1"),
             Self::NullArray => line(out, '*', "-1"),
             Self::Array(items) => each(out, '*', items, proto),
+            Self::Push(items) => each(out, if three { '>' } else { '*' }, items, proto),
+            Self::Several(replies) => replies.iter().for_each(|reply| reply.encode(proto, out)),
             Self::Set(items) => each(out, if three { '~' } else { '*' }, items, proto),
             Self::Map(pairs) => {
                 let (mark, len) = if three { ('%', pairs.len()) } else { ('*', pairs.len() * 2) };

@@ -13,8 +13,6 @@ pub(super) const COMMANDS: &[Command] = &[
     other("command", -1, command),
     other("config", -2, config),
     other("wait", 3, |_| Ok(Reply::Int(0))),
-    // Nobody can subscribe here, so nobody hears it.
-    other("publish", 3, |_| Ok(Reply::Int(0))),
     other("eval", -3, scripting),
     other("evalsha", -3, scripting),
     other("fcall", -3, scripting),

@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -17,6 +17,7 @@ use super::faults::Script;
 use super::map::Map;
 use super::observer::Observer;
 use super::options::{Endpoint, Options};
+use super::pubsub::Subscriber;
 use super::random::Random;
 
 /// A slot on its way from one shard to another.
@@ -54,6 +55,8 @@ pub(super) struct Node {
     pub(super) paused: bool,
     /// How long each batch of replies is held back.
     pub(super) delay: Duration,
+    /// How much later it hears what is published at other nodes.
+    pub(super) lag: Duration,
     /// The map that a node cut off from the others still believes in.
     pub(super) old_map: Option<Rc<Map>>,
     /// Which of the state's key spaces it works on.
@@ -85,6 +88,10 @@ pub(super) struct State {
     pub(super) random: Random,
     pub(super) observer: Observer,
     pub(super) next_connection: u64,
+    /// Connections with subscriptions.
+    pub(super) subscribers: BTreeMap<u64, Subscriber>,
+    /// Itself, for what happens later.
+    pub(super) me: Weak<RefCell<Self>>,
     started: Instant,
 }
 
@@ -102,6 +109,7 @@ impl State {
             alive: true,
             paused: false,
             delay: Duration::ZERO,
+            lag: Duration::ZERO,
             old_map: None,
             db: map.shard_of(i),
             scripts: VecDeque::new(),
@@ -117,6 +125,8 @@ impl State {
             random,
             observer: Observer::default(),
             next_connection: 1,
+            subscribers: BTreeMap::new(),
+            me: Weak::new(),
             started: Instant::now(),
             options,
         }

@@ -31,7 +31,9 @@ pub(super) async fn serve(cluster: Cluster, node: usize, stream: Stream) {
     let session = Session { id, ..Session::default() };
     let mut wire = Wire { cluster: cluster.clone(), node, line, session, stream, requests: Requests::default() };
     wire.run().await;
-    cluster.state().nodes[node].lines.remove(&id);
+    let mut state = cluster.state();
+    state.nodes[node].lines.remove(&id);
+    state.subscribers.remove(&id);
 }
 
 /// Makes the connection known to the node, if the node still lives.
@@ -61,11 +63,11 @@ impl Wire {
     async fn run(&mut self) {
         let mut chunk = vec![0; CHUNK];
         while !self.line.cut.get() {
-            let unasked = self.line.unasked.take();
+            let paused = self.cluster.state().nodes[self.node].paused;
+            let unasked = if paused { Vec::new() } else { self.line.unasked.take() };
             if !unasked.is_empty() && !self.send(&unasked).await {
                 return;
             }
-            let paused = self.cluster.state().nodes[self.node].paused;
             let read = tokio::select! {
                 biased;
                 () = self.line.bell.notified() => continue,
@@ -92,6 +94,8 @@ impl Wire {
                     return false;
                 }
             }
+            // Messages from before this request, and those that it sent to itself.
+            out.extend(self.line.unasked.take());
             out.extend_from_slice(&step.bytes);
         }
         let delay = self.cluster.state().nodes[self.node].delay;

@@ -1,0 +1,35 @@
+//! What is looked at before a request is routed, for clients that are not in the ordinary state: those that must
+//! authenticate, that are subscribers, that are in a transaction.
+//!
+//! An ordinary client pays one look at a flag for all of this.
+
+use super::state::{Flow, Room, Session, refuse};
+use crate::command::{Flags, Spec};
+use crate::replies::ClientId;
+use crate::resp::Proto;
+use crate::resp::request::Request;
+
+impl Session {
+    /// What became of the request, or `None` when it may go the common way.
+    #[cold]
+    pub(super) fn guard(
+        &mut self,
+        client: ClientId,
+        spec: &'static Spec,
+        request: &Request<'_>,
+        room: &mut Room,
+    ) -> Option<Flow> {
+        if !self.is_trusted(room) {
+            let may_ask = spec.flags.has(Flags::NO_AUTH);
+            return (!may_ask).then(|| refuse(client, "NOAUTH Authentication required.", room));
+        }
+        if self.transaction().is_some() {
+            return self.within(client, spec, request, room);
+        }
+        if room.pubsub.has(client) {
+            return if self.proto == Proto::Resp2 { self.subscribed(client, spec, request, room) } else { None };
+        }
+        self.ordinary = true;
+        None
+    }
+}

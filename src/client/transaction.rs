@@ -1,0 +1,256 @@
+//! MULTI, EXEC, DISCARD: commands are checked and kept here, and go to their node in one piece at EXEC.
+//!
+//! On the shared connection nothing can come between the frames of one transaction, so it needs no connection of
+//! its own; only one with WATCH has to go where its keys are watched. What Redis refuses when it queues is refused
+//! here at once, and EXEC then answers EXECABORT.
+
+use super::pinned::{Own, Transaction};
+use super::state::{Flow, Room, Session, ok, refuse, say, wrong_arity};
+use super::{blocking, local};
+use crate::backend::{EXEC, Outgoing};
+use crate::command::{Flags, Pin, Spec};
+use crate::merge::{Gather, Splice};
+use crate::replies::{ClientId, Ticket};
+use crate::resp::request::{Args, Decoder, Limits, Request, Step};
+use crate::resp::{Proto, encode};
+use crate::route::{self, Refused, Route};
+
+const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
+
+impl Session {
+    /// The transaction that is open.
+    pub(super) fn transaction(&mut self) -> Option<&mut Transaction> {
+        self.pinned.as_mut()?.transaction.as_mut()
+    }
+
+    /// A command of the open transaction was refused: EXEC will be refused, too.
+    pub(super) fn abort_transaction(&mut self) {
+        if let Some(transaction) = self.transaction() {
+            transaction.aborted = true;
+        }
+    }
+
+    /// Ends what outlasts requests: the transaction, and what is watched.
+    pub(super) fn unpin(&mut self, client: ClientId, room: &mut Room) {
+        if let Some(pinned) = self.pinned.take()
+            && pinned.watching.is_some()
+        {
+            blocking::unwatch(client, room);
+        }
+    }
+
+    /// MULTI and its kin outside of a transaction.
+    pub(super) fn begin(
+        &mut self,
+        client: ClientId,
+        spec: &'static Spec,
+        request: &Request<'_>,
+        room: &mut Room,
+    ) -> Flow {
+        match spec.name {
+            "multi" => {
+                let pinned = self.pinned.get_or_insert_default();
+                pinned.transaction = Some(Transaction::new(pinned.watching));
+                self.ordinary = false;
+                ok(client, room)
+            }
+            "watch" => blocking::watch(self, client, spec, request, room),
+            "unwatch" => {
+                self.unpin(client, room);
+                ok(client, room)
+            }
+            "exec" => refuse(client, "ERR EXEC without MULTI", room),
+            _ => refuse(client, "ERR DISCARD without MULTI", room),
+        }
+    }
+
+    /// A request inside a transaction. `None` for those that act at once.
+    pub(super) fn within(
+        &mut self,
+        client: ClientId,
+        spec: &'static Spec,
+        request: &Request<'_>,
+        room: &mut Room,
+    ) -> Option<Flow> {
+        let fits = spec.arity_ok(request.argc());
+        if !fits && spec.name == "exec" {
+            self.unpin(client, room);
+            let text = "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
+            return Some(refuse(client, text, room));
+        }
+        if !fits {
+            self.abort_transaction();
+            return Some(wrong_arity(client, spec, room));
+        }
+        if spec.flags.has(Flags::NO_MULTI) {
+            self.abort_transaction();
+            return Some(refuse(client, "ERR Command not allowed inside a transaction", room));
+        }
+        Some(match (spec.parent, spec.name) {
+            (None, "quit") => return None,
+            (None, "reset") => {
+                self.unpin(client, room);
+                return None;
+            }
+            (None, "multi") => refuse(client, "ERR MULTI calls can not be nested", room),
+            (None, "watch") => refuse(client, "ERR WATCH inside MULTI is not allowed", room),
+            (None, "discard") => {
+                self.unpin(client, room);
+                ok(client, room)
+            }
+            (None, "exec") => self.exec(client, room),
+            _ => self.queue(client, spec, request, room),
+        })
+    }
+
+    fn queue(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Flow {
+        let place = match place(spec, request, room) {
+            Ok(place) => place,
+            Err(text) => {
+                self.abort_transaction();
+                return refuse(client, &text, room);
+            }
+        };
+        let Some(transaction) = self.transaction() else { return Flow::Taken };
+        if transaction.len() + request.frame().len() > room.options.max_input_bytes {
+            transaction.aborted = true;
+            transaction.frames = Vec::new();
+            return refuse(client, "ERR the transaction is larger than limits.client_input allows", room);
+        }
+        match place {
+            Place::Slot(slot) if !transaction.bind(slot) => {
+                transaction.aborted = true;
+                return refuse(client, &Refused::CrossSlot.to_string(), room);
+            }
+            // Nothing of it will run, so nothing of it is kept.
+            _ if transaction.aborted => {}
+            Place::Own => transaction.queue_own(spec, request.frame()),
+            Place::Slot(_) | Place::Node => {
+                transaction.queue(request.frame(), spec.flags.has(Flags::READONLY));
+            }
+        }
+        say(client, room, |out| encode::simple(out, "QUEUED"))
+    }
+
+    fn exec(&mut self, client: ClientId, room: &mut Room) -> Flow {
+        let watching = self.pinned.as_ref().and_then(|pinned| pinned.watching);
+        let is_busy = room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0);
+        let Some(transaction) = self.transaction() else { return Flow::Taken };
+        if transaction.aborted {
+            self.unpin(client, room);
+            return refuse(client, ABORTED, room);
+        }
+        if let Some(slot) = watching {
+            // What the client sent before must have had its effect on what it watches.
+            return if is_busy { Flow::Quiet } else { blocking::exec(self, client, slot, room) };
+        }
+        let (sent, slot) = (transaction.sent(), transaction.slot);
+        if sent == 0 {
+            let own = self.finish(room);
+            let mut out = Vec::new();
+            own.splice.write(std::iter::empty::<&[u8]>(), &mut out);
+            return say(client, room, |reply| reply.extend_from_slice(&out));
+        }
+        let slot = slot.unwrap_or_else(|| room.backend.any_slot());
+        let lane = match self.lane(client, slot, room) {
+            Ok(lane) => lane,
+            Err(flow) => return flow,
+        };
+        let mut unit = self.finish(room);
+        if let Some(ticket) = unit.ticket(client, self.proto, room) {
+            let request = Outgoing { frame: &unit.frames, slot, read: unit.read, proto: self.proto };
+            room.backend.send_unit(request, lane, ticket);
+        }
+        Flow::Taken
+    }
+
+    /// Ends the transaction and gives what is to be sent; the proxy's own commands in it are run now.
+    pub(super) fn finish(&mut self, room: &mut Room) -> Unit {
+        let transaction = self.pinned.take().and_then(|pinned| pinned.transaction);
+        let mut transaction = transaction.unwrap_or_else(|| Transaction::new(None));
+        transaction.frames.extend_from_slice(EXEC);
+        let mut splice = Splice::default();
+        for own in &transaction.own {
+            splice.add(own.place, self.own_reply(own, room));
+        }
+        Unit { frames: transaction.frames, read: transaction.read, splice }
+    }
+
+    /// What the proxy answers to one of its own commands, caught in a queue that belongs to no client.
+    fn own_reply(&mut self, own: &Own, room: &mut Room) -> Vec<u8> {
+        let limits = Limits { args: usize::MAX, bulk: usize::MAX, frame: usize::MAX, unauthenticated: false };
+        let mut args = Args::default();
+        let step = Decoder::default().step(&own.frame, &mut args, &limits);
+        let aside = room.replies.open();
+        if let Ok(Step::Request { used, inline }) = step {
+            let request = args.request(&own.frame, used, inline);
+            if local::instead_of_a_node(self, aside, own.spec, &request, room).is_none() {
+                local::answer(self, aside, own.spec, &request, room);
+            }
+        }
+        let mut reply = room.replies.queue(aside).map(|queue| queue.unwritten().to_vec()).unwrap_or_default();
+        room.replies.close(aside);
+        if reply.is_empty() {
+            encode::error(&mut reply, &not_here(own.spec));
+        }
+        reply
+    }
+}
+
+/// A whole transaction, ready to be sent.
+pub(super) struct Unit {
+    pub(super) frames: Vec<u8>,
+    pub(super) read: bool,
+    splice: Splice,
+}
+
+impl Unit {
+    /// Its place in the client's queue; the proxy's own replies are put in on the way back.
+    pub(super) fn ticket(&mut self, client: ClientId, proto: Proto, room: &mut Room) -> Option<Ticket> {
+        let whole = room.replies.reserve(client, self.frames.len())?;
+        let splice = std::mem::take(&mut self.splice);
+        if splice.is_empty() {
+            return Some(whole);
+        }
+        room.replies.split(whole, Gather::spliced(proto, splice), 1).next()
+    }
+}
+
+/// Where a command inside a transaction is run.
+enum Place {
+    /// On the owner of its keys' slot.
+    Slot(u16),
+    /// On the node that runs the transaction, whichever it is.
+    Node,
+    /// Here.
+    Own,
+}
+
+fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<Place, String> {
+    match route::route(spec, request, &mut room.parts).map_err(|refused| refused.to_string())? {
+        Route::Slot(slot) => Ok(Place::Slot(slot)),
+        Route::Any if local::is_safe_for_a_node(spec, request) => Ok(Place::Node),
+        Route::Any => Ok(Place::Own),
+        Route::Split(_) => Err(Refused::CrossSlot.to_string()),
+        Route::Pin(Pin::Blocking) => match route::one_slot(spec, request).map_err(|refused| refused.to_string())? {
+            Some(slot) => Ok(Place::Slot(slot)),
+            None => Ok(Place::Node),
+        },
+        Route::Publish(slot) if !spec.keys.is_empty() => Ok(Place::Slot(slot)),
+        // The cluster's bus carries a message from whichever node to all subscribers.
+        Route::Publish(_) | Route::Pin(Pin::Transaction) => Ok(Place::Node),
+        Route::Local if is_own(spec) => Ok(Place::Own),
+        Route::Local | Route::Everywhere(_) | Route::Subscribe | Route::Pin(Pin::Subscribe) => Err(not_here(spec)),
+    }
+}
+
+/// Whether the proxy's answer to such a command is one reply and leaves the form of the others alone.
+fn is_own(spec: &Spec) -> bool {
+    let client_wide = ["reply", "tracking", "caching", "pause", "unblock"];
+    !matches!((spec.parent, spec.name), (None, "hello" | "monitor"))
+        && !(spec.parent == Some("client") && client_wide.contains(&spec.name))
+}
+
+fn not_here(spec: &Spec) -> String {
+    format!("ERR '{}' is not available inside a transaction through slotway", spec.full_name())
+}
