@@ -4,8 +4,8 @@ use super::dedicated::not_run;
 use super::pipeline::Pipeline;
 use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
-use super::retry::Retries;
 use super::repair::NO_CONNECTION;
+use super::retry::Retries;
 use super::{Backend, PipelineId};
 use crate::cluster::Hint;
 use crate::net::Addr;
@@ -116,11 +116,8 @@ impl Backend {
             replies.deliver(request.pending.ticket, not_run(proto));
             return Ok(());
         }
-        let request = if verdict != Verdict::Pass && request.pending.traits.blocks() {
-            self.rearm(request)
-        } else {
-            request
-        };
+        let request =
+            if verdict != Verdict::Pass && request.pending.traits.blocks() { self.rearm(request) } else { request };
         match verdict {
             Verdict::Pass => {
                 self.retries.overtaken_by(&request.pending, &request.frame, replies);

@@ -1,4 +1,4 @@
-//! Nodes that are out of reach: how long until the next try, and when to stop waiting for them.
+//! How the connections to a node fared lately: how long until the next try, and when to stop waiting.
 //!
 //! ```text
 //!             lost, or cannot be made          out of reach for fail_fast_after
@@ -7,16 +7,9 @@
 //!      └───────────────────────────────────┴── a new connection answers PING ◄──┘
 //! ```
 //!
-//! A try is made for the sake of a request, whatever the state: requests wait while it is under way.
-//!
-//! A new connection to a node that was out of reach has to answer first: the system of a process that was stopped
-//! still takes connections, and what is sent on them would be lost in doubt.
+//! What follows from it is done in `absent`.
 
-use super::pipeline::{Holder, Pipeline, State};
-use super::record::Taken;
-use super::{Backend, Millis, PipelineId};
-use crate::replies::Replies;
-use crate::resp::Proto;
+use super::Millis;
 
 /// The first wait before a connection that failed is tried again, in milliseconds; doubled each time.
 const BACKOFF_MS: Millis = 20;
@@ -66,8 +59,13 @@ impl Health {
         wait
     }
 
+    /// For how long none could be made.
+    pub(super) fn down_for(&self, now: Millis) -> Millis {
+        self.down_since.map_or(0, |since| now.saturating_sub(since))
+    }
+
     /// Whether the node has been out of reach for `after` (never, if zero).
-    const fn is_given_up(&self, now: Millis, after: Millis) -> bool {
+    pub(super) const fn is_given_up(&self, now: Millis, after: Millis) -> bool {
         match self.down_since {
             Some(since) => after > 0 && now.saturating_sub(since) >= after,
             None => false,
@@ -75,59 +73,8 @@ impl Health {
     }
 }
 
-impl Backend {
-    /// Something waits on a connection that is not there. When the next try is due, even a node that was given up gets
-    /// it, and what came in the meantime waits for its outcome.
-    #[cold]
-    pub(super) fn wait_or_dial(&mut self, pipe: PipelineId, replies: &mut Replies) {
-        let after = self.options.fail_fast_after.as_millis() as Millis;
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
-        let State::Down { retry_at } = pipeline.state else { return };
-        if retry_at <= self.now {
-            self.dial(pipe);
-        } else if pipeline.health.is_given_up(self.now, after) && pipeline.holder == Holder::Shared {
-            self.fail_fast(pipe, replies);
-        } else {
-            self.wake_by(retry_at);
-        }
-    }
-
-    /// Answers what waits for a node that is given up: nothing of it has left.
-    fn fail_fast(&mut self, pipe: PipelineId, replies: &mut Replies) {
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
-        let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
-        let since = pipeline.health.down_since.map_or(0, |since| self.now.saturating_sub(since)) / 1000;
-        for request in pipeline.take_unsent(|_| true) {
-            self.counts.failed_fast += 1;
-            let text = format!("PROXYUNSENT not executed: {addr} has been out of reach for {since} s");
-            replies.fail(request.pending.ticket, &text);
-        }
-        self.drained |= std::mem::take(&mut self.refused);
-    }
-
-    /// The node did not run the request because it does not accept the proxy: again on a new connection, if the
-    /// proxy has something to say there that it may not have said yet. The client has no part in it.
-    #[cold]
-    pub(super) fn unauthenticated(&mut self, proto: Proto, request: Taken, replies: &mut Replies) {
-        const REFUSAL: &str = "PROXYUNSENT not executed: a node does not accept the proxy (cluster.password)";
-        if self.options.credentials.is_none() || request.pending.hops >= self.options.max_redirects {
-            return replies.fail(request.pending.ticket, REFUSAL);
-        }
-        if let Some(request) = self.hop(request, replies) {
-            self.put_off(proto, request, format!("-{REFUSAL}\r\n").as_bytes(), None);
-        }
-    }
-}
-
-impl Pipeline {
-    /// Whether everything that was put in and not taken out stands in the queue.
-    pub(super) fn is_in_step(&self) -> bool {
-        self.pushed() - self.popped() == self.in_flight() as u64
-    }
-}
-
 /// How long to wait after `failures` failed tries: doubled each time, and shortened by up to a half at random.
-pub(super) fn backoff(failures: u32, jitter: &mut u32) -> Millis {
+fn backoff(failures: u32, jitter: &mut u32) -> Millis {
     *jitter ^= *jitter << 13;
     *jitter ^= *jitter >> 17;
     *jitter ^= *jitter << 5;

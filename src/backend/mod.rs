@@ -6,9 +6,10 @@
 //!
 //! - `send`, `flush`, `read`: the way of a request, called by the worker's turn (this file)
 //! - [`answers`]: what follows from an error reply
-//! - [`health`]: nodes that are out of reach
+//! - [`absent`]: nodes that are out of reach
 //! - [`repair`]: lost connections, deadlines, new maps
 
+mod absent;
 mod answers;
 mod blocked;
 mod dedicated;
@@ -37,8 +38,8 @@ use crate::cluster::dial::{ConnectError, Conversation};
 use crate::net::{Addr, Net, Ready, Stream, Token};
 use crate::replies::{Replies, Ticket};
 use crate::resp::Proto;
-pub use options::{Counts, Options};
 use dedicated::{Loan, Pool};
+pub use options::{Counts, Options};
 use pipeline::{Holder, LoanKey, Pipeline, State};
 pub use prelude::{EXEC, MULTI};
 use record::{Expect, Pending, Taken, Traits};

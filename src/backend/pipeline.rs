@@ -242,6 +242,11 @@ impl Pipeline {
         if self.is_in_step() { Ok(true) } else { Err(io::Error::other("requests and replies are out of step")) }
     }
 
+    /// Whether everything that was put in and not taken out stands in the queue.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.pushed - self.popped == self.fifo.len() as u64
+    }
+
     /// How many requests were ever put in.
     pub(super) const fn pushed(&self) -> u64 {
         self.pushed

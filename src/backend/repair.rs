@@ -76,7 +76,14 @@ impl Backend {
         }
     }
 
-    pub(super) fn after_loss(&mut self, lost: NodeId, proto: Proto, request: Taken, addr: &Addr, replies: &mut Replies) {
+    pub(super) fn after_loss(
+        &mut self,
+        lost: NodeId,
+        proto: Proto,
+        request: Taken,
+        addr: &Addr,
+        replies: &mut Replies,
+    ) {
         let traits = request.pending.traits;
         if traits == Traits::Exec && !request.may_have_run {
             return replies.deliver(request.pending.ticket, not_run(proto));
@@ -312,7 +319,9 @@ impl Backend {
         }
         // Until a map names it, it stays as long as the next map.
         self.options.addresses.allows(&addr).then(|| {
-            let id = self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], pool: Pool::default(), listed: false }) as NodeId;
+            let id =
+                self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], pool: Pool::default(), listed: false })
+                    as NodeId;
             self.by_addr.insert(addr, id);
             id
         })
@@ -337,8 +346,7 @@ impl Backend {
             }
             self.hurry(pipe);
         }
-        let idle: Vec<usize> =
-            self.nodes.iter().filter(|(_, node)| node.is_unused()).map(|(id, _)| id).collect();
+        let idle: Vec<usize> = self.nodes.iter().filter(|(_, node)| node.is_unused()).map(|(id, _)| id).collect();
         for id in idle {
             let node = self.nodes.remove(id);
             self.by_addr.remove(&node.addr);

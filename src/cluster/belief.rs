@@ -94,12 +94,8 @@ mod tests {
             online: true,
             epoch,
         };
-        let mut map = Topology {
-            version,
-            cluster_epoch,
-            nodes: owners.iter().map(node).collect(),
-            ..Topology::default()
-        };
+        let mut map =
+            Topology { version, cluster_epoch, nodes: owners.iter().map(node).collect(), ..Topology::default() };
         let share = map.slots.len().div_ceil(owners.len());
         for (slot, owner) in map.slots.iter_mut().enumerate() {
             *owner = (slot / share) as NodeIndex;
@@ -138,7 +134,7 @@ mod tests {
         let (old, new) = (map(0, 3, &[("a", 1), ("b", 3)]), map(0, 5, &[("a", 1), ("c", 5)]));
         let none = Topology::default();
         let mut doubts = Doubts::default();
-        assert!(doubts.weigh(&Addr::tcp("b", 1), old.clone(), &none).is_none());
+        assert!(doubts.weigh(&Addr::tcp("b", 1), old, &none).is_none());
         assert!(doubts.weigh(&Addr::tcp("a", 1), new.clone(), &none).is_none());
         assert!(doubts.weigh(&Addr::tcp("c", 1), new.clone(), &none).is_some());
         assert!(says_the_same(&doubts.newest().unwrap(), &new));

@@ -46,9 +46,7 @@ impl Watch {
 
     /// Adapts to a new map: primaries that were replaced or came to own nothing are not missed any more.
     pub(super) fn follow(&mut self, map: &Topology, asker: &Asker) {
-        self.missed.retain(|(missed, when)| {
-            when.elapsed() < PATIENCE && map.owners().any(|node| node.addr == *missed)
-        });
+        self.missed.retain(|(missed, when)| when.elapsed() < PATIENCE && map.owners().any(|node| node.addr == *missed));
         let missed = |of: u16| map.node(of).is_some_and(|node| self.missed.iter().any(|(addr, _)| *addr == node.addr));
         let is_heir = |role: Role| matches!(role, Role::Replica { of } if missed(of));
         let heirs: Vec<&Addr> = map.nodes.iter().filter(|node| is_heir(node.role)).map(|node| &node.addr).collect();
