@@ -16,7 +16,7 @@ const BACKOFF_MS: Millis = 20;
 /// The longest wait between two tries, in milliseconds.
 const BACKOFF_MAX_MS: Millis = 1000;
 /// A connection that lived for so long, in milliseconds, has worked: the next one is made at once.
-const WORKED_MS: Millis = 1000;
+const WORKED_MS: Millis = 200;
 
 /// What is remembered of the connections to a node.
 #[derive(Debug)]
