@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use super::pipeline::{Holder, LoanKey, Pipeline, State};
 use super::record::{Expect, Pending, Taken, Traits};
-use super::retry::backoff;
 use super::view::NodeId;
 use super::{Backend, Millis, NEVER, Outgoing, PipelineId, blocked};
 use crate::cluster::Hint;
@@ -328,13 +327,13 @@ impl Backend {
         self.counts.lost += 1;
         let requests = if matches!(pipeline.state, State::Connecting | State::Down { .. }) {
             // It is tried again with growing waits, like a shared one.
-            pipeline.state = State::Down { retry_at: self.now + backoff(pipeline.failures, &mut self.jitter) };
-            pipeline.failures = pipeline.failures.saturating_add(1);
+            let wait = pipeline.health.lost(false, self.now, &mut self.jitter);
+            pipeline.state = State::Down { retry_at: self.now + wait };
             pipeline.take_all()
         } else {
             self.discard(pipe)
         };
-        self.hint(Hint::Unreachable);
+        self.hint(Hint::Unreachable(addr.clone()));
         for request in requests {
             self.after_loss(node, proto, request, &addr, replies);
         }
