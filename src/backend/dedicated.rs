@@ -383,7 +383,7 @@ impl Backend {
     /// Makes a blocking request that ended before its time ready for the next try: with the time that is left, and
     /// with patience for the way there anew.
     pub(super) fn rearm(&mut self, mut request: Taken) -> Taken {
-        request.pending.born = self.now as u32;
+        request.pending.born = self.now_us;
         if let Some(until) = self.loans.get(&key(&request.pending)).and_then(|loan| loan.until)
             && let Some(frame) = blocked::with_timeout(&request.frame, until.saturating_sub(self.now))
         {
