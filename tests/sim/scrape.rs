@@ -29,7 +29,7 @@ pub(crate) fn read(text: &str) -> Result<BTreeMap<String, Family>, String> {
             if families.contains_key(name) || !is_name(name) {
                 return wrong("a family twice, or no name");
             }
-            current = name.to_owned();
+            name.clone_into(&mut current);
             families.insert(current.clone(), Family { help: help.to_owned(), ..Family::default() });
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let Some((name, kind)) = rest.split_once(' ') else { return wrong("no type") };
