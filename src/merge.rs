@@ -39,8 +39,6 @@ pub struct Gather {
     count: usize,
     /// Takes the replies in the place of all this.
     errand: Option<Box<dyn Errand>>,
-    /// `OneOk`: what belongs into the array that the node answers.
-    splice: Splice,
 }
 
 impl Gather {
@@ -59,7 +57,6 @@ impl Gather {
             starts: Vec::new(),
             count: 0,
             errand: None,
-            splice: Splice::default(),
         }
     }
 
@@ -85,12 +82,6 @@ impl Gather {
         gather.order = order;
         gather.starts = starts;
         gather
-    }
-
-    /// For the one reply of EXEC, into whose array `splice` puts more.
-    #[must_use]
-    pub fn spliced(proto: Proto, splice: Splice) -> Self {
-        Self { splice, ..Self::new(Merge::OneOk, proto, 1) }
     }
 
     /// Begins with this number: what the proxy itself has to add.
@@ -264,11 +255,6 @@ impl Gather {
             }
             Merge::Receivers => encode::integer(out, self.number.unwrap_or(0).max(0)),
             Merge::Sum | Merge::Min => encode::integer(out, self.number.unwrap_or(0)),
-            Merge::OneOk if !self.splice.is_empty() => match reply::elements(&self.bytes, self.proto) {
-                Some(theirs) => self.splice.write(theirs, out),
-                // An error, or the null of a transaction that was not run.
-                None => out.extend_from_slice(&self.bytes),
-            },
             Merge::AllOk | Merge::And | Merge::OneOk => out.extend_from_slice(&self.bytes),
         }
     }

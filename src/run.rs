@@ -69,6 +69,7 @@ impl House {
         let discovery = Discovery {
             options: config.cluster.clone(),
             credentials: config.backend.credentials.clone(),
+            addresses: config.backend.addresses.clone(),
             timeout: config.backend.connect_timeout,
             net: Arc::clone(&net),
             map,

@@ -156,7 +156,7 @@ fn proxy_toml_with_its_comments_taken_off_is_the_default() {
 
 #[test]
 fn proxy_toml_examples_of_keys_without_default_are_valid() {
-    let env = [("CLIENT_PASSWORD", "a"), ("CLUSTER_PASSWORD", "b")];
+    let env = [("CLIENT_PASSWORD", "a"), ("CLUSTER_PASSWORD", "b"), ("ADMIN_TOKEN", "c")];
     for key in documented().iter().filter(|key| default_of(&key.path).is_none() && !key.path.ends_with("_file")) {
         let line = key.line.replace("password_file = \"/run/secrets/app\"", "password = \"c\"");
         let section = key.path.split_once('.').unwrap().0;

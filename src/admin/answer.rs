@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
+use std::fmt::Write as _;
 use tokio::time::Instant;
 
 use super::guard::{self, Denied};
@@ -65,7 +66,7 @@ impl Admin {
         let mut text = String::from("alive: yes\n");
         text.push_str(&not_ready.map_or_else(|| "ready: yes\n".to_owned(), |why| format!("ready: no, {why}\n")));
         for problem in self.status().problems {
-            text.push_str(&format!("{}: {}\n", problem.severity, problem.text));
+            let _ = writeln!(text, "{}: {}", problem.severity, problem.text);
         }
         say(code, TEXT, text)
     }

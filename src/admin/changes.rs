@@ -162,7 +162,7 @@ mod tests {
     use crate::net::Addr;
 
     fn node(port: u16, role: Role) -> Node {
-        Node { id: format!("id{port}"), addr: Addr::tcp("n", port), role, online: true }
+        Node { id: format!("id{port}"), addr: Addr::tcp("n", port), role, online: true, epoch: 0 }
     }
 
     fn map(version: u64, nodes: Vec<Node>, slots: impl Fn(usize) -> u16) -> Arc<Topology> {
@@ -192,7 +192,9 @@ mod tests {
         let mut changes = Changes::default();
         changes.learn(&map(1, vec![node(1, Role::Primary), node(2, Role::Replica { of: 0 })], |_| 0));
         changes.learn(&map(2, vec![node(1, Role::Replica { of: 1 }), node(2, Role::Primary)], |_| 1));
-        let expected = ["n:2 took over 16384 slots from n:1, whose replica it was", "n:1 is now a replica of n:2"];
+        let first = "first map: 1 primaries, 1 replicas, 16384 slots";
+        let expected =
+            ["n:2 took over 16384 slots from n:1, whose replica it was", "n:1 is now a replica of n:2", first];
         assert_eq!(texts(&changes), expected);
     }
 

@@ -46,7 +46,9 @@ impl Look {
     fn now(process: &Process) -> Self {
         let classes = scrape::durations(process).to_vec();
         let mut durations = Distribution::default();
-        classes.iter().for_each(|class| durations.merge(class));
+        for class in &classes {
+            durations.merge(class);
+        }
         let errors: Vec<u64> = scrape::errors(process).map(|(_, count)| count).collect();
         let totals = Totals {
             requests: process.total(|tally| &tally.commands),

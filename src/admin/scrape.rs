@@ -93,20 +93,30 @@ fn nodes(process: &Process, out: &mut Exposition) {
         node.map_or("left", |node| if node.role == Role::Primary { "primary" } else { "replica" })
     };
     out.family(&n::BACKEND_CONNECTIONS);
-    nodes.iter().for_each(|(addr, of)| out.sample(&n::BACKEND_CONNECTIONS, &[addr, role(addr)], of.connections));
+    for (addr, of) in &nodes {
+        out.sample(&n::BACKEND_CONNECTIONS, &[addr, role(addr)], of.connections);
+    }
     out.family(&n::BACKEND_CONNECTS);
     for (addr, of) in &nodes {
         out.sample(&n::BACKEND_CONNECTS, &[addr, "ok"], of.connected);
         out.sample(&n::BACKEND_CONNECTS, &[addr, "failed"], of.refused);
     }
     out.family(&n::BACKEND_COMMANDS);
-    nodes.iter().for_each(|(addr, of)| out.sample(&n::BACKEND_COMMANDS, &[addr], of.durations.count()));
+    for (addr, of) in &nodes {
+        out.sample(&n::BACKEND_COMMANDS, &[addr], of.durations.count());
+    }
     out.family(&n::BACKEND_DURATION);
-    nodes.iter().for_each(|(addr, of)| out.histogram(&n::BACKEND_DURATION, &[addr], &of.durations));
+    for (addr, of) in &nodes {
+        out.histogram(&n::BACKEND_DURATION, &[addr], &of.durations);
+    }
     out.family(&n::BACKEND_INFLIGHT);
-    nodes.iter().for_each(|(addr, of)| out.sample(&n::BACKEND_INFLIGHT, &[addr], of.in_flight));
+    for (addr, of) in &nodes {
+        out.sample(&n::BACKEND_INFLIGHT, &[addr], of.in_flight);
+    }
     out.family(&n::BACKEND_QUEUE);
-    nodes.iter().for_each(|(addr, of)| out.sample(&n::BACKEND_QUEUE, &[addr], of.queued));
+    for (addr, of) in &nodes {
+        out.sample(&n::BACKEND_QUEUE, &[addr], of.queued);
+    }
     out.family(&n::BACKEND_ERRORS);
     for (addr, of) in &nodes {
         // What never happened is shown for what can go wrong with any node, not for each code of an error.

@@ -42,7 +42,7 @@ impl Shards {
     }
 
     fn unused(&self) -> usize {
-        (0..).find(|number| !self.numbers.values().any(|used| used == number)).unwrap_or(0)
+        (0..=self.numbers.len()).find(|number| !self.numbers.values().any(|used| used == number)).unwrap_or(0)
     }
 
     /// The number of a node's shard.

@@ -141,13 +141,13 @@ impl Backend {
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
             Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
-            Verdict::Later => {
+            Verdict::Later(hint) => {
                 self.view.note_moving(request.pending.slot, self.now);
-                self.later(Hint::Unowned, &answer, request, replies);
+                self.later(hint, &answer, request, replies);
             }
             Verdict::Stale => self.later(Hint::Stale, &answer, request, replies),
             Verdict::Unauthenticated => {
-                self.put_off(proto, request, &[], None);
+                self.unauthenticated(proto, request, replies);
                 return Err(Broken::Unauthenticated);
             }
         }
@@ -210,7 +210,7 @@ impl Backend {
     /// The pipeline to the target of a redirect, or `None` for a request that is put off: because it would overtake
     /// another one there, or because nobody knows the target.
     fn target(&mut self, answer: &Answer<'_>, target: &Target, request: Taken) -> Option<(PipelineId, Taken)> {
-        let after = match self.by_addr.get(&target.addr(&answer.from)).copied() {
+        let after = match self.redirect_target(target.addr(&answer.from)) {
             // A node must not be able to send the proxy anywhere: discovery decides who belongs to the cluster.
             None => {
                 self.hint(Hint::Moved);

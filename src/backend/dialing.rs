@@ -21,12 +21,16 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let Some(node) = self.nodes.get(usize::from(pipeline.node)) else { return };
         pipeline.state = State::Connecting;
-        let (generation, proto, is_shared) = (pipeline.generation, pipeline.proto, pipeline.holder == Holder::Shared);
+        let (generation, proto, doubtful) = (pipeline.generation, pipeline.proto, pipeline.health.is_doubtful());
+        let is_shared = pipeline.holder == Holder::Shared;
         let (addr, net, limit) = (node.addr.clone(), Arc::clone(&self.around.net), self.options.connect_timeout);
         let credentials = self.options.credentials.clone();
         let (dialed, ready, token) = (Rc::clone(&self.dialed), Arc::clone(&self.around.ready), self.around.dialed);
         tokio::task::spawn_local(async move {
             let mut result = Conversation::open(&*net, &addr, credentials.as_ref(), proto, limit).await;
+            if doubtful && let Ok(conversation) = &mut result {
+                result = conversation.prove(limit).await.and(result);
+            }
             let name = match &mut result {
                 Ok(conversation) if !is_shared => tokio::time::timeout(limit, conversation.name()).await.ok().flatten(),
                 _ => None,

@@ -6,13 +6,16 @@
 //!
 //! - `send`, `flush`, `read`: the way of a request, called by the worker's turn (this file)
 //! - [`answers`]: what follows from an error reply
+//! - [`absent`]: nodes that are out of reach
 //! - [`here`]: requests that only one node may answer
 //! - [`repair`]: lost connections, deadlines, new maps
 
+mod absent;
 mod answers;
 mod blocked;
 mod dedicated;
 mod dialing;
+mod health;
 mod here;
 mod options;
 mod pipeline;
@@ -271,6 +274,12 @@ impl Backend {
         &self.primaries
     }
 
+    /// Whether both slots belong to one node.
+    #[must_use]
+    pub fn share_a_node(&self, one: u16, other: u16) -> bool {
+        self.view.owner(one) == self.view.owner(other)
+    }
+
     /// A slot of some primary, another one each time, for requests without a key; slot 0 while none is known.
     pub fn any_slot(&mut self) -> u16 {
         self.next_primary = self.next_primary.wrapping_add(1);
@@ -371,12 +380,11 @@ impl Backend {
                 State::Ready(_) | State::Draining(_) => {
                     self.flushed = pipe;
                     if let Err(error) = pipeline.write() {
+                        self.counts.out_of_step += u64::from(!pipeline.is_in_step());
                         self.lose(pipe, Fault::Lost, &error, replies);
                     }
                 }
-                State::Down { retry_at } if retry_at <= self.now => self.dial(pipe),
-                State::Down { retry_at } => self.wake_by(retry_at),
-                State::Connecting => {}
+                State::Down { .. } | State::Connecting => self.wait_or_dial(pipe, replies),
             }
         }
     }

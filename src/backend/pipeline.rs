@@ -19,6 +19,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
+use super::health::Health;
 use super::prelude::Prelude;
 use super::record::{ASKING, Expect, Pending, Taken, Traits, plain};
 use super::{Millis, NEVER};
@@ -77,8 +78,8 @@ pub(super) struct Pipeline {
     pub(super) deadline: Millis,
     /// Told apart from an earlier pipeline in the same place.
     pub(super) generation: u32,
-    /// Connections that failed in a row.
-    pub(super) failures: u32,
+    /// How connections fared lately.
+    pub(super) health: Health,
     /// Whether it is on the list of pipelines to write.
     pub(super) dirty: bool,
     outbox: Vec<u8>,
@@ -111,7 +112,7 @@ impl Pipeline {
             name: None,
             deadline: NEVER,
             generation,
-            failures: 0,
+            health: Health::new(),
             dirty: false,
             outbox: Vec::new(),
             answered: 0,
@@ -245,8 +246,12 @@ impl Pipeline {
                 Poll::Pending => return Ok(false),
             }
         }
-        assert_eq!(self.pushed - self.popped, self.fifo.len() as u64, "sent minus received must be what is in flight");
-        Ok(true)
+        if self.is_in_step() { Ok(true) } else { Err(io::Error::other("requests and replies are out of step")) }
+    }
+
+    /// Whether everything that was put in and not taken out stands in the queue.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.pushed - self.popped == self.fifo.len() as u64
     }
 
     /// The request that was put in last did not come straight from its client.

@@ -39,7 +39,7 @@ impl Backend {
                     pipeline.name = name;
                     let token = self.around.token | pipe;
                     pipeline.state = State::Ready(Link::new(stream, self.around.ready.waker(token)));
-                    pipeline.failures = 0;
+                    pipeline.health.opened(self.now);
                     pipeline.tally.connected.add(1);
                     // Read once, so that the link's waker is known to the runtime.
                     self.around.ready.push(token);
@@ -65,12 +65,10 @@ impl Backend {
         let gone = matches!(pipeline.state, State::Draining(_));
         let (node, proto) = (pipeline.node, pipeline.proto);
         let addr = self.nodes.get(usize::from(node)).map_or_else(|| Addr::tcp("?", 0), |node| node.addr.clone());
-        if pipeline.failures == 0 && !gone {
+        if !pipeline.health.is_doubtful() && !gone {
             tracing::warn!("connection to {addr}: {why}");
         }
-        // A connection that worked is opened again at once, and only then with growing waits.
-        let wait = if was_ready { 0 } else { retry::backoff(pipeline.failures, &mut self.jitter) };
-        pipeline.failures = pipeline.failures.saturating_add(1);
+        let wait = pipeline.health.lost(was_ready, self.now, &mut self.jitter);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
         pipeline.tally.fault(fault, &why.to_string());
@@ -83,7 +81,7 @@ impl Backend {
             self.drained = true;
             self.around.ready.push(self.around.dialed);
         }
-        self.hint(Hint::Unreachable);
+        self.hint(Hint::Unreachable(addr.clone()));
         for request in requests {
             self.after_loss(node, proto, request, &addr, replies);
         }
@@ -346,12 +344,26 @@ impl Backend {
             }
             return id;
         }
+        self.new_node(addr, true)
+    }
+
+    fn new_node(&mut self, addr: &Addr, listed: bool) -> NodeId {
         let tally = self.around.tallies.join(&addr.to_string(), self.around.worker);
         let pool = Pool::default();
-        let node = Node { addr: addr.clone(), pipes: [None; 2], tally, pool, listed: true, lost: 0 };
+        let node = Node { addr: addr.clone(), pipes: [None; 2], tally, pool, listed, lost: 0 };
         let id = self.nodes.insert(node) as NodeId;
         self.by_addr.insert(addr.clone(), id);
         id
+    }
+
+    /// The node that a redirect to `addr` leads to: one of the map, or one that the operator allows.
+    pub(super) fn redirect_target(&mut self, addr: Addr) -> Option<NodeId> {
+        let addr = self.options.addresses.outside(addr);
+        if let Some(&id) = self.by_addr.get(&addr) {
+            return Some(id);
+        }
+        // Until a map names it, it stays as long as the next map.
+        self.options.addresses.allows(&addr).then(|| self.new_node(&addr, false))
     }
 
     /// What waits unsent for a node that no longer owns its slot goes to the one that does.

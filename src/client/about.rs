@@ -32,7 +32,7 @@ pub(super) fn commands(
                 }
             }
         }),
-        "list" => list(client, request, proto, room),
+        "list" => list(client, request, room),
         "docs" => say(client, room, |out| docs(request, proto, out)),
         "getkeys" => get_keys(client, request, None, room),
         "getkeysandflags" => get_keys(client, request, Some(proto), room),
@@ -70,7 +70,12 @@ fn row(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
     told.tips.iter().for_each(|tip| encode::bulk(out, tip.as_bytes()));
     encode::set(out, told.keys.len(), proto);
     told.keys.iter().for_each(|keys| key_spec(keys, proto, out));
-    encode::set(out, spec.subs.len(), proto);
+    // A set only where there is nothing, as servers have it.
+    if spec.subs.is_empty() {
+        encode::set(out, 0, proto);
+    } else {
+        encode::array(out, spec.subs.len());
+    }
     spec.subs.iter().for_each(|sub| row(sub, proto, out));
 }
 
@@ -127,7 +132,7 @@ fn everything() -> impl Iterator<Item = &'static Spec> {
 }
 
 /// `COMMAND LIST [FILTERBY MODULE name|ACLCAT category|PATTERN pattern]`.
-fn list(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Room) -> Flow {
+fn list(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
     let is = |at: usize, name: &str| request.arg(at).is_some_and(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
     let wanted = request.arg(4).unwrap_or_default();
     let names: Vec<String> = match request.argc() {
@@ -144,7 +149,7 @@ fn list(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Room) 
         _ => return refuse(client, "ERR syntax error", room),
     };
     say(client, room, |out| {
-        encode::set(out, names.len(), proto);
+        encode::array(out, names.len());
         for name in &names {
             encode::bulk(out, name.as_bytes());
         }

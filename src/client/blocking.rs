@@ -36,12 +36,7 @@ impl Session {
     /// popped for it by then still reaches it.
     pub fn wake(&mut self, client: ClientId, with_error: bool, room: &mut Room) {
         let Some(key) = room.replies.client_key(client) else { return };
-        let nobody = room.replies.open();
-        let ticket = room.replies.reserve(nobody, 0);
-        room.replies.close(nobody);
-        if let Some(ticket) = ticket {
-            room.backend.unblock(key, with_error, ticket, &mut room.replies);
-        }
+        room.backend.unblock(key, with_error, &mut room.replies);
     }
 
     /// What the client waited for is there.
@@ -93,16 +88,6 @@ pub(super) fn unwatch(client: ClientId, room: &mut Room) {
     if let Some(key) = room.replies.client_key(client) {
         room.backend.release(key);
     }
-}
-
-/// EXEC of a client that watches keys, with nothing under way.
-pub(super) fn exec(session: &mut Session, client: ClientId, slot: u16, room: &mut Room) -> Flow {
-    let mut unit = session.finish(room);
-    if let Some(ticket) = unit.ticket(client, session.proto, room) {
-        let request = Outgoing { frame: &unit.frames, slot, read: unit.read, proto: session.proto };
-        room.backend.exec_watched(request, ticket, &mut room.replies);
-    }
-    Flow::Bound
 }
 
 /// A command that may wait for data.

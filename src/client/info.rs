@@ -37,7 +37,7 @@ const SECTIONS: &[(&str, bool)] = &[
 ];
 
 /// Sections that no node is asked for.
-const OWN: &[&str] = &["Replication", "Cluster", "Proxy"];
+const OWN: &[&str] = &["Clients", "Replication", "Cluster", "Proxy"];
 
 /// `INFO [section …]`.
 pub(super) fn answer(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
@@ -183,6 +183,8 @@ fn clients(room: &Room) -> Fields {
         ("connected_clients", &room.process.clients()),
         ("cluster_connections", &0),
         ("maxclients", &room.process.max_clients),
+        ("client_recent_max_input_buffer", &0),
+        ("client_recent_max_output_buffer", &0),
         ("blocked_clients", &room.process.blocked.load(std::sync::atomic::Ordering::Relaxed)),
         ("tracking_clients", &0),
         ("clients_in_timeout_table", &0),
@@ -229,12 +231,15 @@ fn proxy(room: &Room, map: &Topology) -> Fields {
         ("replicas", &(map.nodes.len() - primaries)),
         ("slots_covered", &map.covered()),
         ("topology_version", &map.version),
+        ("topology_convergence_seconds", &format_args!("{:.3}", map.convergence.as_secs_f64())),
         ("redirects", &process.total(|tally| &tally.redirects)),
         ("retries", &process.total(|tally| &tally.put_off)),
         ("node_connections_lost", &process.total(|tally| &tally.lost)),
         ("unasked_replies", &process.total(|tally| &tally.unasked)),
         ("slow_subscribers", &process.total(|tally| &tally.slow)),
         ("timed_out", &process.total(|tally| &tally.timed_out)),
+        ("failed_fast", &process.total(|tally| &tally.failed_fast)),
+        ("out_of_step", &process.total(|tally| &tally.out_of_step)),
     ])
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::keys::{Key, Kind, Whose};
+use super::keys::{Items, Key, Kind, Whose};
 use super::mistake::{Mistake, Origin, Wrong};
 use super::seed::{self, Seed};
 use super::units;
@@ -89,6 +89,11 @@ impl Draft {
             }
             Kind::Size { at, least, most } => *at(config) = bytes(given, *least, *most)?,
             Kind::Time { at, least, zero } => *at(config) = time(given, *least, *zero)?,
+            Kind::Switch { at, .. } if matches!(given, Given::Text { text, .. } if text == "off") => {
+                *at(config) = std::time::Duration::ZERO;
+            }
+            Kind::Switch { at, least } => *at(config) = time(given, *least, false)?,
+            Kind::List(items) => self.put_list(key.path, *items, given, at)?,
             Kind::Address(at) => *at(config) = seed::address(text(given, "\"127.0.0.1:7379\"")?)?,
             Kind::MaybeAddress(at) => {
                 let text = text(given, "\"127.0.0.1:9379\" or \"off\"")?;
@@ -137,6 +142,30 @@ impl Draft {
         })?;
         let secret = content.strip_suffix('\n').unwrap_or(&content);
         filled(secret.strip_suffix('\r').unwrap_or(secret).to_owned(), &format!("the file {}", path.display()))
+    }
+
+    fn put_list(&mut self, path: &str, items: &dyn Items, given: &Given, at: &Origin) -> Result<(), Wrong> {
+        let example = format!("\"{}\"", items.example());
+        items.clear(&mut self.config);
+        match given {
+            Given::List(elements) => {
+                for (element, at) in elements {
+                    let read = element.as_ref().map_err(Clone::clone).and_then(|element| text(element, &example));
+                    if let Err(wrong) = read.and_then(|text| items.add(&mut self.config, text)) {
+                        self.note(wrong, at, path);
+                    }
+                }
+            }
+            Given::Text { text, loose: true } => {
+                for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+                    if let Err(wrong) = items.add(&mut self.config, part) {
+                        self.note(wrong, at, path);
+                    }
+                }
+            }
+            other => return Err(mismatch(other, "a list of texts", &format!("write [{example}]"))),
+        }
+        Ok(())
     }
 
     fn put_seeds(&mut self, given: &Given, at: &Origin) -> Result<(), Wrong> {

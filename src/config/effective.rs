@@ -50,6 +50,15 @@ pub(super) fn value(key: &Key, config: &Config) -> Option<String> {
         Kind::Small { at, .. } => at(&mut config).to_string(),
         Kind::Size { at, .. } => quoted(&units::show_size(*at(&mut config))),
         Kind::Time { at, .. } => quoted(&units::show_duration(*at(&mut config))),
+        Kind::Switch { at, .. } if at(&mut config).is_zero() => quoted("off"),
+        Kind::Switch { at, .. } => quoted(&units::show_duration(*at(&mut config))),
+        Kind::List(items) => {
+            let items = items.show(&mut config);
+            if items.is_empty() {
+                return None;
+            }
+            format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
+        }
         Kind::Address(at) => quoted(&at(&mut config).to_string()),
         Kind::MaybeAddress(at) => {
             quoted(&at(&mut config).as_ref().map_or_else(|| "off".to_owned(), ToString::to_string))

@@ -59,7 +59,7 @@ impl Errors {
     #[cold]
     pub fn count(&self, reply: &[u8]) {
         let reply = reply.strip_prefix(b"-").unwrap_or(reply);
-        let code = reply.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+        let code = reply.split(u8::is_ascii_whitespace).next().unwrap_or_default();
         let at = CODES.iter().position(|known| known.as_bytes() == code).unwrap_or(CODES.len() - 1);
         if let Some(counter) = self.0.get(at) {
             counter.add(1);

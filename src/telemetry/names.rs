@@ -54,7 +54,7 @@ metrics! {
     CLIENT_CONNECTIONS = Gauge "slotway_client_connections" []
         "Clients that are connected.";
     CLIENT_CONNECTIONS_TOTAL = Counter "slotway_client_connections_total" ["result"]
-        "Connections of clients: accepted, or refused because there were listen.max_clients already.";
+        "Connections of clients: accepted, or refused because there were `listen.max_clients` already.";
     CLIENT_COMMANDS = Counter "slotway_client_commands_total" ["command"]
         "Requests taken from clients, by command; other is what no row of the command table knows.";
     CLIENT_ERRORS = Counter "slotway_client_command_errors_total" ["kind"]

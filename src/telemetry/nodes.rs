@@ -174,7 +174,9 @@ impl Nodes {
         nodes.retain(|_, members| !is_forgotten(members));
         let sum = |members: &Members| {
             let mut totals = NodeTotals::default();
-            members.iter().for_each(|(_, tally)| totals.add(tally));
+            for (_, tally) in members {
+                totals.add(tally);
+            }
             totals
         };
         nodes.iter().map(|(addr, members)| (addr.clone(), sum(members))).collect()

@@ -57,6 +57,10 @@ pub struct Tally {
     pub unasked: Counter,
     /// Requests that were answered with a timeout.
     pub timed_out: Counter,
+    /// Requests refused because their node had been out of reach for long.
+    pub failed_fast: Counter,
+    /// Node connections whose requests and replies did not add up.
+    pub out_of_step: Counter,
     /// Subscribers that were closed because their messages piled up.
     pub slow: Counter,
     /// Bytes read from clients.

@@ -80,6 +80,8 @@ impl Worker {
         tally.lost.set(counts.lost);
         tally.unasked.set(counts.unasked);
         tally.timed_out.set(counts.timed_out);
+        tally.failed_fast.set(counts.failed_fast);
+        tally.out_of_step.set(counts.out_of_step);
         tally.received.set(self.received);
         tally.sent.set(self.sent);
         tally.slow.set(self.slow);
@@ -87,7 +89,8 @@ impl Worker {
 
     /// Shows what takes a look at every client and node.
     pub(super) fn show_gauges(&mut self) {
-        let buffered = |(id, _): (usize, _)| self.room.replies.queue(id as u32).map_or(0, |queue| queue.buffered());
+        let buffered =
+            |(id, _): (usize, _)| self.room.replies.queue(id as u32).map_or(0, super::super::replies::Queue::buffered);
         let tally = &self.room.tally;
         tally.buffered.set(self.clients.iter().map(buffered).sum::<usize>() as u64);
         tally.in_flight.set(self.room.replies.tickets_out());
