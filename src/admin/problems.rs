@@ -81,14 +81,14 @@ fn of_node(node: &NodeStatus, middle: Option<f64>, has_primary: bool, now_ms: u6
     {
         return Some(Problem::bad(Some(node), format!("cannot be reached: {}", error.text)));
     }
-    if node.in_flight > 0 && node.requests_per_second == 0.0 && node.connections > 0 && fresh.is_some() {
-        return Some(Problem::bad(Some(node), format!("does not answer: {} requests wait", node.in_flight)));
+    if node.recent_timeouts > 0 {
+        return Some(Problem::bad(Some(node), format!("does not answer in time: {} requests wait", node.in_flight)));
     }
     if let (Some(p99), Some(middle)) = (p99, middle)
         && p99 > SLOW_US
         && p99 > middle * SLOW_TIMES
     {
-        let text = format!("is slow: p99 {:.1} ms, others {:.1} ms", p99 / 1000.0, middle / 1000.0);
+        let text = format!("is slow: p99 {}, others {}", duration(p99), duration(middle));
         return Some(Problem::warn(Some(node), text));
     }
     let error = fresh?;
@@ -97,6 +97,11 @@ fn of_node(node: &NodeStatus, middle: Option<f64>, has_primary: bool, now_ms: u6
         .any(|code| error.text.starts_with(code));
     // A wrong command is no fault of the node that says so.
     (!is_clients_own).then(|| Problem::warn(Some(node), format!("had an error: {}", error.text)))
+}
+
+/// Microseconds for people.
+fn duration(micros: f64) -> String {
+    if micros < 1e6 { format!("{:.1} ms", micros / 1e3) } else { format!("{:.1} s", micros / 1e6) }
 }
 
 fn has_online_primary(node: &NodeStatus, nodes: &[NodeStatus]) -> bool {
@@ -170,9 +175,9 @@ mod tests {
     fn a_node_that_stopped_is_told_from_one_that_is_idle() {
         let stuck = judged(|status| {
             status.nodes[1].in_flight = 7;
-            error(status, 1, "the node did not answer in time");
+            status.nodes[1].recent_timeouts = 3;
         });
-        assert_eq!(stuck, ["bad b does not answer: 7 requests wait"]);
+        assert_eq!(stuck, ["bad b does not answer in time: 7 requests wait"]);
         assert_eq!(judged(|status| status.nodes[1].latency = Latency::default()), [""; 0]);
     }
 }

@@ -10,7 +10,7 @@ use super::status::{Clients, Cluster, Count, Latency, NodeError, NodeStatus, Ran
 use super::{Admin, problems, scrape};
 use crate::client::Process;
 use crate::cluster::topology::{Node, Role, Topology, UNOWNED};
-use crate::telemetry::{CLASSES, Counter, Distribution, LastError, SlowRequest, Tally, wall_clock};
+use crate::telemetry::{CLASSES, Counter, Distribution, Fault, LastError, SlowRequest, Tally, wall_clock};
 
 /// How many slow requests are shown.
 const SLOW: usize = 32;
@@ -126,6 +126,8 @@ impl Admin {
                 node.errors_per_second = window.rate(|look| of(look).error_count());
             }
             if let Some(window) = latencies {
+                let timeouts = |look: &Look| look.nodes.get(&node.addr).map_or(0, |of| of.faults(Fault::Timeout));
+                node.recent_timeouts = timeouts(window.now).saturating_sub(timeouts(window.before));
                 node.latency = window.latency(|look| look.nodes.get(&node.addr).map(|of| &of.durations));
             }
         }

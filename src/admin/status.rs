@@ -150,6 +150,8 @@ pub struct NodeStatus {
     pub last_error: Option<NodeError>,
     pub health: String,
     pub reason: Option<String>,
+    #[serde(skip)]
+    pub(super) recent_timeouts: u64,
 }
 
 /// What went wrong with a node last.

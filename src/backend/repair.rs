@@ -71,7 +71,11 @@ impl Backend {
         let wait = pipeline.health.lost(was_ready, self.now, &mut self.jitter);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
-        pipeline.tally.fault(fault, &why.to_string());
+        match fault {
+            // Its requests are counted one by one.
+            Fault::Timeout => pipeline.tally.note(&why.to_string()),
+            _ => pipeline.tally.fault(fault, &why.to_string()),
+        }
         if let Some(node) = self.nodes.get_mut(usize::from(node)) {
             node.lost += 1;
         }
@@ -304,6 +308,7 @@ impl Backend {
         for Taken { pending, frame, .. } in late {
             self.counts.timed_out += 1;
             let run = Run::of(&pending);
+            node.count(Fault::Timeout);
             self.note_slow(&pending, &frame);
             let text =
                 format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");

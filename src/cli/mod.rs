@@ -108,6 +108,21 @@ mod tests {
     }
 
     #[test]
+    fn completions_and_the_manual_page_know_every_subcommand() {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut page).unwrap();
+        let mut texts = vec![String::from_utf8(page).unwrap()];
+        for shell in [clap_complete::Shell::Bash, clap_complete::Shell::Zsh, clap_complete::Shell::Fish] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "slotway", &mut script);
+            texts.push(String::from_utf8(script).unwrap());
+        }
+        for name in ["run", "check", "config", "demo", "doctor", "health", "top", "completions", "man"] {
+            assert!(texts.iter().all(|text| text.contains(name)), "{name}");
+        }
+    }
+
+    #[test]
     fn settings_before_a_subcommand_are_refused() {
         // They would be ignored, and nobody would notice.
         assert!(Cli::try_parse_from(["slotway", "--seeds", "a:1", "check"]).is_err());

@@ -41,7 +41,7 @@ pub enum Fault {
     Connect,
     /// A connection broke.
     Lost,
-    /// It did not answer in time.
+    /// A request that it did not answer in time.
     Timeout,
     /// It sent what is no reply, or one that nobody asked for.
     Protocol,

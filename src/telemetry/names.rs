@@ -86,7 +86,7 @@ metrics! {
     BACKEND_QUEUE = Gauge "slotway_backend_queue_bytes" ["node"]
         "Bytes of requests that wait to be sent to a node or answered by it.";
     BACKEND_ERRORS = Counter "slotway_backend_errors_total" ["node", "kind"]
-        "What went wrong with a node: connect, lost, timeout, protocol, or the code of an error reply that a client was given.";
+        "What went wrong with a node: connect (tries), lost and protocol (connections), timeout (requests), or the code of an error reply that a client was given.";
     BACKEND_REDIRECTS = Counter "slotway_backend_redirects_total" ["kind"]
         "Redirects followed: moved or ask.";
     BACKEND_RETRIES = Counter "slotway_backend_retries_total" []

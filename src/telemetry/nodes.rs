@@ -48,10 +48,16 @@ impl NodeTally {
     /// Notes that something went wrong with the node.
     #[cold]
     pub fn fault(&self, fault: Fault, why: &str) {
+        self.count(fault);
+        self.note(why);
+    }
+
+    /// Counts what went wrong, when what there is to say of it is said elsewhere.
+    #[cold]
+    pub fn count(&self, fault: Fault) {
         if let Some(counter) = self.faults.get(fault as usize) {
             counter.add(1);
         }
-        self.note(why);
     }
 
     /// Counts an error reply that a client is given.
@@ -61,7 +67,9 @@ impl NodeTally {
         self.note(String::from_utf8_lossy(reply).trim_start_matches('-').trim_end());
     }
 
-    fn note(&self, text: &str) {
+    /// Keeps what went wrong last.
+    #[cold]
+    pub fn note(&self, text: &str) {
         /// So much of an error is kept.
         const KEPT: usize = 200;
         let text = text.chars().take(KEPT).collect();
@@ -129,6 +137,12 @@ impl NodeTotals {
         {
             self.last_error = Some(error);
         }
+    }
+
+    /// How often this went wrong.
+    #[must_use]
+    pub fn faults(&self, fault: Fault) -> u64 {
+        self.errors.get(fault as usize).map_or(0, |(_, count)| *count)
     }
 
     /// How many errors there were.

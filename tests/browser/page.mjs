@@ -178,9 +178,9 @@ async function look(browser, url, { shards }) {
 
   step("a node that hangs is named within seconds");
   const sick = shards[1].primary;
-  ask(sick, "DEBUG", "SLEEP", "6").catch(() => {});
-  await until("the banner names it", async () => (await texts("#problems .problem")).some((text) => text.includes(sick)));
-  await until("its row is marked", async () => (await page.locator(`#nodes tr[data-node="${sick}"]:is(.bad, .warn)`).count()) === 1);
+  await must(sick, "CLIENT", "PAUSE", "12000", "ALL");
+  await until("the banner names it", async () => (await texts("#problems .bad")).some((text) => text.includes(sick)));
+  await until("its row is marked", async () => (await page.locator(`#nodes tr.bad[data-node="${sick}"]`).count()) === 1);
   await shot("sick");
 
   step("it can be read on a phone, and in the dark");

@@ -214,7 +214,7 @@ function show(status) {
   document.querySelector("#commands tbody").replaceChildren(...counts(status.commands, "None yet."));
   document.querySelector("#errors tbody").replaceChildren(...counts(status.errors, "None yet."));
   draw("slowlog", status.slowlog, (list) => list.length
-    ? list.map((slow) => el("li", {}, when(slow.at_ms), el("span", {}, `${duration(slow.took_us)}  ${slow.command}  ${slow.client}`)))
+    ? list.map((slow) => el("li", {}, when(slow.at_ms), el("span", {}, el("b", {}, duration(slow.took_us)), ` ${slow.command} `, el("span", { class: "note" }, slow.client))))
     : [el("li", { class: "none" }, "Nothing slow.")]);
   byId("clock").textContent = clock(status.now_ms);
 }
