@@ -15,6 +15,7 @@ mod changes;
 mod clients;
 mod commands;
 mod desk;
+mod differential;
 mod harness;
 mod inline;
 mod missing;
