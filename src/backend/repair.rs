@@ -213,15 +213,9 @@ impl Backend {
         let (now, timeout, pipelines) = (self.now, self.timeout(), &self.pipelines);
         self.retries.forget(pipelines);
         let expired = |pending: &Pending| pending.age(now) >= timeout;
-        for delayed in self.retries.due(now, pipelines, expired) {
-            if self.expired(&delayed.request.pending) {
-                self.counts.timed_out += 1;
-                self.note_slow(&delayed.request.pending, &delayed.request.frame);
-                let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
-                delayed.give_up(replies);
-                if let Some(key) = bound {
-                    self.close_loan(key);
-                }
+        for mut delayed in self.retries.due(now, pipelines, expired) {
+            if self.is_over(&mut delayed.request.pending) {
+                self.give_up(delayed, replies);
             } else {
                 self.send_again(delayed.proto, delayed.request);
             }
@@ -234,8 +228,18 @@ impl Backend {
         }
     }
 
-    fn expired(&self, pending: &Pending) -> bool {
-        pending.age(self.now) >= self.timeout()
+    /// Answers a request for which no node was found in time.
+    fn give_up(&mut self, delayed: Delayed, replies: &mut Replies) {
+        self.note_slow(&delayed.request.pending, &delayed.request.frame);
+        let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
+        let Delayed { proto, request, refusal, mark } = delayed;
+        if let Some(request) = self.end_waiting(request, proto, replies) {
+            self.counts.timed_out += 1;
+            Delayed { proto, request, refusal, mark }.give_up(replies);
+        }
+        if let Some(key) = bound {
+            self.close_loan(key);
+        }
     }
 
     fn tick_pipeline(&mut self, pipe: PipelineId, replies: &mut Replies) {
@@ -272,9 +276,15 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let expired = |pending: &Pending| pending.age(now) >= timeout;
         let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
+        let proto = pipeline.proto;
         let unsent = pipeline.take_unsent(expired);
         let late = pipeline.expire(expired);
-        for request in unsent {
+        for mut request in unsent {
+            if !self.is_over(&mut request.pending) {
+                self.send_again(proto, request);
+                continue;
+            }
+            let Some(request) = self.end_waiting(request, proto, replies) else { continue };
             self.counts.timed_out += 1;
             self.note_slow(&request.pending, &request.frame);
             let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
