@@ -72,9 +72,9 @@ fn row(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
     told.keys.iter().for_each(|keys| key_spec(keys, proto, out));
     // A set only where there is nothing, as servers have it.
     if spec.subs.is_empty() {
-        encode::set(out, 0, proto)
+        encode::set(out, 0, proto);
     } else {
-        encode::array(out, spec.subs.len())
+        encode::array(out, spec.subs.len());
     }
     spec.subs.iter().for_each(|sub| row(sub, proto, out));
 }
