@@ -150,8 +150,9 @@ pub struct NodeStatus {
     pub last_error: Option<NodeError>,
     pub health: String,
     pub reason: Option<String>,
+    /// Requests that the node did not answer in time, of late; what its health is judged by.
     #[serde(skip)]
-    pub(super) recent_timeouts: u64,
+    pub recent_timeouts: u64,
 }
 
 /// What went wrong with a node last.

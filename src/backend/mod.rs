@@ -8,11 +8,13 @@
 //! - [`answers`]: what follows from an error reply
 //! - [`absent`]: nodes that are out of reach
 //! - [`here`]: requests that only one node may answer
-//! - [`repair`]: lost connections, deadlines, new maps
+//! - [`repair`]: lost connections, new maps
+//! - [`deadlines`]: what time ends
 
 mod absent;
 mod answers;
 mod blocked;
+mod deadlines;
 mod dedicated;
 mod dialing;
 mod health;

@@ -1,10 +1,9 @@
-//! What to do when something ends before its reply: broken connections, deadlines, new maps.
+//! What to do when something ends before its reply: broken connections, new maps.
 //!
 //! The rule of it all: a write goes out again only if it certainly did not run. A request of which the last
 //! byte has not left cannot have run; of the others only reads are sent again.
 
 use std::fmt::Display;
-use std::sync::Arc;
 
 use super::dedicated::{Pool, not_run};
 use super::pipeline::{Holder, State};
@@ -12,7 +11,7 @@ use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
 use super::timing::Run;
 use super::view::{NOBODY, NodeId};
-use super::{Backend, Dialed, NEVER, Node, PipelineId, dedicated};
+use super::{Backend, Dialed, Node, PipelineId, dedicated};
 use crate::cluster::Hint;
 use crate::cluster::slot::SLOTS;
 use crate::cluster::topology::{Role, Topology};
@@ -218,105 +217,6 @@ impl Backend {
         let refusal = refusal.into();
         let due = self.retries.put_off(self.now, Delayed { proto, request, refusal, mark });
         self.wake_by(due);
-    }
-
-    /// Does what has become due: retries, deadlines, connections to try again.
-    pub fn tick(&mut self, replies: &mut Replies) {
-        if self.now < self.wake_at {
-            return;
-        }
-        self.wake_at = NEVER;
-        let (now, timeout, pipelines) = (self.now, self.timeout(), &self.pipelines);
-        self.retries.forget(pipelines);
-        let expired = |pending: &Pending| pending.age(now) >= timeout;
-        for delayed in self.retries.due(now, pipelines, expired) {
-            if self.expired(&delayed.request.pending) {
-                self.counts.timed_out += 1;
-                self.note_slow(&delayed.request.pending, &delayed.request.frame);
-                let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
-                let run = Run::of(&delayed.request.pending);
-                delayed.give_up(replies);
-                run.end(None, self.clock(), replies);
-                if let Some(key) = bound {
-                    self.close_loan(key);
-                }
-            } else {
-                self.send_again(delayed.proto, delayed.request);
-            }
-        }
-        if let Some(next) = self.retries.next() {
-            self.wake_by(next);
-        }
-        for pipe in 0..self.pipelines.capacity() {
-            self.tick_pipeline(pipe as PipelineId, replies);
-        }
-    }
-
-    fn expired(&self, pending: &Pending) -> bool {
-        pending.age(self.now) >= self.timeout()
-    }
-
-    fn tick_pipeline(&mut self, pipe: PipelineId, replies: &mut Replies) {
-        let (now, timeout) = (self.now, self.timeout());
-        let oldest = self.pipelines.get(pipe as usize).and_then(|pipeline| pipeline.oldest_age(now));
-        if oldest.is_some_and(|age| age >= timeout) {
-            self.expire(pipe, replies);
-        }
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
-        if pipeline.deadline <= now {
-            self.counts.timed_out += 1;
-            return self.lose(pipe, Fault::Timeout, &"the node did not answer in time", replies);
-        }
-        let deadline = pipeline.deadline;
-        if let State::Down { retry_at } = pipeline.state
-            && pipeline.in_flight() > 0
-        {
-            if retry_at <= now && !pipeline.dirty {
-                pipeline.dirty = true;
-                self.dirty.push(pipe);
-            } else {
-                self.wake_at = self.wake_at.min(retry_at.max(now + 1));
-            }
-        }
-        if let Some(age) = pipeline.oldest_age(now) {
-            self.wake_by(now + timeout.saturating_sub(age).max(1));
-        }
-        self.wake_by(deadline);
-    }
-
-    /// Answers what has waited for too long.
-    fn expire(&mut self, pipe: PipelineId, replies: &mut Replies) {
-        let (now, timeout) = (self.now, self.timeout());
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
-        let expired = |pending: &Pending| pending.age(now) >= timeout;
-        let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
-        let node = Arc::clone(&pipeline.tally);
-        let unsent = pipeline.take_unsent(expired);
-        let late = pipeline.expire(expired);
-        for request in unsent {
-            self.counts.timed_out += 1;
-            let run = Run::of(&request.pending);
-            self.note_slow(&request.pending, &request.frame);
-            let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
-            replies.fail(request.pending.ticket, &text);
-            run.end(Some(&node), self.clock(), replies);
-            self.drained |= std::mem::take(&mut self.refused);
-        }
-        if late.is_empty() {
-            return self.settle(pipe);
-        }
-        for Taken { pending, frame, .. } in late {
-            self.counts.timed_out += 1;
-            let run = Run::of(&pending);
-            node.count(Fault::Timeout);
-            self.note_slow(&pending, &frame);
-            let text =
-                format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
-            replies.fail(pending.ticket, &text);
-            run.end(Some(&node), self.clock(), replies);
-        }
-        // The late reply must reach nobody, and what is sent behind it could only be lost with it.
-        self.lose(pipe, Fault::Timeout, &"the node did not answer in time", replies);
     }
 
     /// Takes over a new map: routes by it from now on, and sends on what waits for nodes that lost their slots.
