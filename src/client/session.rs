@@ -145,7 +145,8 @@ impl Session {
     }
 
     /// Takes one request.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+    #[inline(always)]
     pub(super) fn take(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
         let Some(spec) = command::lookup(request.name()).and_then(|spec| spec.resolve(request)) else {
             return self.unknown(client, request, room);
@@ -196,7 +197,8 @@ impl Session {
     }
 
     /// The lane for a request to `slot`, or why it may not leave now: see [`Backend::may_follow`].
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+    #[inline(always)]
     pub(super) fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
         if !room.backend.may_follow(slot, self.epoch) {
             self.catch_up(client, room)?;
@@ -223,7 +225,8 @@ impl Session {
         refuse(client, &why.to_string(), room)
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+    #[inline(always)]
     pub(super) fn forward(
         &mut self,
         client: ClientId,
