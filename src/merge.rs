@@ -126,6 +126,8 @@ impl Gather {
             Merge::Concat => self.scatter(part, reply).is_some(),
             Merge::Sum | Merge::Receivers => self.combine(reply, i64::saturating_add),
             Merge::Min => self.combine(reply, i64::min),
+            Merge::Max => self.combine(reply, i64::max),
+            Merge::And if reply::integer(reply).is_some() => self.combine(reply, i64::min),
             Merge::AllOk => self.agree(reply),
             Merge::And => self.and(reply).is_some(),
             Merge::Union => self.unite(reply).is_some(),

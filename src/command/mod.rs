@@ -4,6 +4,7 @@
 //! [`keys`] finds where a request's keys stand. Where a request then goes is `route`'s business.
 
 pub mod keys;
+pub mod learned;
 mod lookup;
 pub mod table;
 pub mod told;
@@ -118,6 +119,13 @@ pub enum Keys {
     },
     /// After the word `STREAMS`, the first half of what follows, as `XREAD` takes it.
     Streams,
+    /// As a server tells it of a command that the table does not know.
+    Told {
+        /// Where the search begins.
+        begin: told::Begin,
+        /// How the keys are found from there.
+        find: told::Find,
+    },
     /// The argument after the last of some words; without them, none.
     After {
         /// The words, in upper case.
@@ -178,7 +186,9 @@ pub enum Merge {
     AllOk,
     /// The least integer.
     Min,
-    /// Arrays of 0 and 1, folded place by place with AND.
+    /// The largest integer.
+    Max,
+    /// 0 or 1, or arrays of them folded place by place, with AND.
     And,
     /// The first answer that is no error.
     OneOk,
