@@ -124,7 +124,7 @@ impl Filler<'_> {
                 words.remove(at);
             }
             2 => words.push(self.pick(&["extra", "NX", "1"]).to_owned()),
-            _ if !is_key(&words[at]) => words[at] = self.pick(&["nonsense", "", "-5", "1"]).to_owned(),
+            _ if !is_key(&words[at]) => self.pick(&["nonsense", "", "-5", "1"]).clone_into(&mut words[at]),
             _ => {}
         }
     }
@@ -143,7 +143,7 @@ fn is_comparable(words: &[String]) -> bool {
 /// Whether a command may be sent: a plain server would take a word for a key where the grammar lost one.
 fn stays_in_slot(words: &[String], tag: &str) -> bool {
     let name = words[0].to_lowercase();
-    let args: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    let args: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
     let mut frame = Vec::new();
     slotway::resp::encode::request(&mut frame, &args);
     let mut spans = slotway::resp::request::Args::default();

@@ -19,6 +19,7 @@ mod differential;
 mod harness;
 mod inline;
 mod missing;
+mod operators;
 mod order;
 mod points;
 mod pubsub;
