@@ -3,11 +3,11 @@
 //!
 //! A row that was learned is like one of the table: where its keys stand, what it is like, where it goes. Names and
 //! rows stay for as long as the process runs, each once, so that they can be passed around as those of the table
-//! are; there is a limit to how many.
+//! are; there is a limit to how many. Who asks nodes, and when, is left to `cluster`.
 
 use std::sync::{Mutex, PoisonError};
 
-use super::told::{Begin, Find};
+use super::told::{Begin, Find, KeySpec};
 use super::{Flags, Keys, Merge, Pin, Plan, Refusal, Spec, lookup};
 use crate::resp::value::Value;
 
@@ -19,143 +19,176 @@ const MAX_NAME: usize = 64;
 const NO_INDEX: u16 = u16::MAX;
 
 /// What was learned from all nodes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Learned {
-    /// What told the nodes apart that were asked: their version and modules.
-    sources: Vec<String>,
     /// In the order of their names.
-    rows: Vec<&'static Spec>,
+    rows: Vec<&'static Row>,
+}
+
+/// A command that was learned.
+#[derive(Debug)]
+pub struct Row {
+    /// What is gone by.
+    pub spec: &'static Spec,
+    /// The name as `COMMAND` tells it.
+    pub name: &'static str,
+    /// Its flags, those too that the proxy does not know.
+    pub flags: Vec<&'static str>,
+    /// First key, last key and step.
+    pub legacy: [i64; 3],
+    /// Its categories, each with its `@`.
+    pub categories: Vec<&'static str>,
+    /// For clients of a cluster.
+    pub tips: Vec<&'static str>,
+    /// Where its keys stand and what happens to them.
+    pub keys: Vec<KeySpec>,
+    /// Its subcommands, in the order of those of `spec`.
+    pub subs: Vec<Self>,
 }
 
 impl Learned {
-    /// Whether a node of this version with these modules has been asked.
+    /// What these replies to `COMMAND` tell beyond the table; of two that tell of one command the first counts.
     #[must_use]
-    pub fn knows(&self, source: &str) -> bool {
-        self.sources.iter().any(|known| known == source)
+    pub fn new(told: impl IntoIterator<Item = Vec<&'static Row>>) -> Self {
+        let mut rows: Vec<&'static Row> = told.into_iter().flatten().collect();
+        // A stable sort: the first stays the first.
+        rows.sort_by_key(|row| row.name);
+        rows.dedup_by_key(|row| row.name);
+        Self { rows }
     }
 
     /// The row of a command, its name in any case.
     #[must_use]
-    pub fn find(&self, name: &[u8]) -> Option<&'static Spec> {
-        self.rows.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name)).copied()
+    pub fn find(&self, name: &[u8]) -> Option<&'static Row> {
+        let name = name.to_ascii_lowercase();
+        let at = self.rows.binary_search_by(|row| row.name.as_bytes().cmp(&name)).ok()?;
+        self.rows.get(at).copied()
     }
 
-    /// With what a node of this source answered to `COMMAND`. What the table knows is left out, and so is what was
-    /// learned before from another node.
-    #[must_use]
-    pub fn with(&self, source: &str, reply: &Value) -> Self {
-        let mut learned = self.clone();
-        learned.sources.push(source.to_owned());
-        let rows = reply.array().unwrap_or_default().iter().filter_map(read);
-        for row in rows.filter(|row| lookup(row.name.as_bytes()).is_none()) {
-            if learned.find(row.name.as_bytes()).is_none()
-                && let Some(row) = keep(row)
-            {
-                learned.rows.push(row);
-            }
-        }
-        learned.rows.sort_unstable_by_key(|spec| spec.name);
-        learned
+    /// All rows.
+    pub fn rows(&self) -> impl Iterator<Item = &'static Row> {
+        self.rows.iter().copied()
     }
 
-    /// How many commands.
+    /// Whether another says the same.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    pub fn same_as(&self, other: &Self) -> bool {
+        let same = |(one, other): (&&'static Row, &&'static Row)| std::ptr::eq(*one, *other);
+        self.rows.len() == other.rows.len() && self.rows.iter().zip(&other.rows).all(same)
     }
 }
 
-/// A row as it is read, before it is kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    name: String,
-    arity: i8,
-    flags: Flags,
-    keys: Vec<Rule>,
-    plan: Plan,
-    subs: Vec<Self>,
+/// The rows of a reply to `COMMAND` that the table does not have.
+#[must_use]
+pub fn beyond_the_table(reply: &Value) -> Vec<&'static Row> {
+    let is_new = |row: &&Value| {
+        let name = row.array().and_then(<[Value]>::first).and_then(Value::text);
+        name.is_some_and(|name| lookup(name.as_bytes()).is_none())
+    };
+    reply.array().unwrap_or_default().iter().filter(is_new).filter_map(keep).collect()
 }
 
-/// [`Keys`] with its own words.
-#[derive(Clone, Debug, PartialEq)]
-enum Rule {
-    Fixed(Keys),
-    Keyword { word: String, from: i64, find: Find },
+/// The row as one that stays. The same row is kept once; `None` when too many are kept, or if it makes no sense.
+fn keep(row: &Value) -> Option<&'static Row> {
+    static KEPT: Mutex<Vec<(Value, &'static Row)>> = Mutex::new(Vec::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, known)) = kept.iter().find(|(known, _)| known == row) {
+        return Some(known);
+    }
+    let so_far: usize = kept.iter().map(|(_, row)| 1 + row.subs.len()).sum();
+    let subs = row.array()?.get(9).and_then(Value::array).map_or(0, <[Value]>::len);
+    if so_far + 1 + subs > MAX_ROWS {
+        return None;
+    }
+    let (spec, made) = read(row, None)?;
+    let made: &'static Row = Box::leak(Box::new(made(Box::leak(Box::new(spec)))));
+    kept.push((row.clone(), made));
+    Some(made)
 }
+
+/// What is left to do when a row's specification has found its place.
+type Made = Box<dyn FnOnce(&'static Spec) -> Row>;
 
 /// Reads one element of the answer to `COMMAND`.
-#[must_use]
-pub fn read(row: &Value) -> Option<Row> {
+fn read(row: &Value, parent: Option<&'static str>) -> Option<(Spec, Made)> {
     let fields = row.array()?;
-    let words = |at: usize| -> Vec<&str> {
-        fields.get(at).and_then(Value::array).unwrap_or_default().iter().filter_map(Value::text).collect()
-    };
-    let name = fields.first()?.text()?.to_ascii_lowercase();
+    let words = |at: usize| words_of(fields.get(at));
+    let full = fields.first()?.text()?.to_ascii_lowercase();
     // A subcommand is told with its container.
-    let name = name.rsplit('|').next().unwrap_or_default().to_owned();
-    if name.is_empty() || name.len() > MAX_NAME {
+    let name = full.rsplit('|').next().unwrap_or_default();
+    if name.is_empty() || full.len() > MAX_NAME {
         return None;
     }
     let arity = fields.get(1)?.int()?.clamp(i64::from(i8::MIN), i64::from(i8::MAX)) as i8;
-    let flags = words(2).into_iter().fold(Flags::NONE, |flags, word| {
-        Flags::NAMES.iter().find(|(_, name)| *name == word).map_or(flags, |(flag, _)| flags.or(*flag))
+    let (full, name) = (leak(&full), leak(name));
+    let (flags, categories, tips) = (words(2), words(6), words(7));
+    let known = flags.iter().fold(Flags::NONE, |known, word| {
+        Flags::NAMES.iter().find(|(_, name)| name == word).map_or(known, |(flag, _)| known.or(*flag))
     });
-    let specs = fields.get(8).and_then(Value::array).unwrap_or_default();
-    let mut keys: Vec<Rule> = specs.iter().filter_map(rule).collect();
+    let place = |at: usize| fields.get(at).and_then(Value::int).unwrap_or(0);
+    let legacy = [place(3), place(4), place(5)];
+    let specs: Vec<KeySpec> = list(fields.get(8)).iter().filter_map(key_spec).collect();
+    let mut keys: Vec<Keys> = specs.iter().filter_map(|spec| rule(spec.begin, spec.find)).collect();
     if keys.is_empty() {
-        let place = |at: usize| fields.get(at).and_then(Value::int).unwrap_or(0);
-        keys.extend(fixed(place(3), Find::Range(by_first(place(3), place(4)), place(5), 0)));
+        let last = if legacy[1] < 0 { legacy[1] } else { legacy[1] - legacy[0] };
+        keys.extend(rule(Begin::Index(legacy[0]), Find::Range(last, legacy[2], 0)));
     }
-    let subs = fields.get(9).and_then(Value::array).unwrap_or_default().iter().filter_map(read).collect();
-    let plan = plan(flags, &keys, &words(7));
-    Some(Row { name, arity, flags, keys, plan, subs })
-}
-
-/// The last key as rules count it: from the first one on, or from the end.
-const fn by_first(first: i64, last: i64) -> i64 {
-    if last < 0 { last } else { last - first }
-}
-
-/// A rule that begins at an argument; in the table's form where that has one.
-fn fixed(first: i64, find: Find) -> Option<Rule> {
-    let first = u8::try_from(first).ok().filter(|&first| first > 0)?;
-    let keys = match find {
-        Find::Range(last, step, limit) if limit <= 1 => {
-            let last = if last < 0 { last } else { i64::from(first) + last };
-            Keys::Range { first, last: i8::try_from(last).ok()?, step: u8::try_from(step).ok()?.max(1) }
-        }
-        Find::Unknown => return None,
-        find => Keys::Told { begin: Begin::Index(i64::from(first)), find },
+    let plan = plan(known, &keys, &categories, &tips);
+    let subs = list(fields.get(9)).iter().filter_map(|sub| read(sub, Some(name)));
+    let (sub_specs, sub_rows): (Vec<Spec>, Vec<Made>) = subs.unzip();
+    let subs: &'static [Spec] = Vec::leak(sub_specs);
+    let spec = Spec { name, parent, arity, keys: Vec::leak(keys), flags: known, plan, subs, index: NO_INDEX };
+    let made = move |spec| {
+        let subs = subs.iter().zip(sub_rows).map(|(spec, made)| made(spec)).collect();
+        Row { spec, name: full, flags, legacy, categories, tips, keys: specs, subs }
     };
-    Some(Rule::Fixed(keys))
+    Some((spec, Box::new(made)))
 }
 
-fn rule(spec: &Value) -> Option<Rule> {
+fn list(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::array).unwrap_or_default()
+}
+
+/// The texts of a list; none that is longer than texts of commands are.
+fn words_of(value: Option<&Value>) -> Vec<&'static str> {
+    list(value).iter().filter_map(Value::text).filter(|word| word.len() <= MAX_NAME).map(leak).collect()
+}
+
+fn key_spec(spec: &Value) -> Option<KeySpec> {
     let (begin, find) = (spec.field("begin_search")?, spec.field("find_keys")?);
     let number = |of: &Value, name: &str| of.field("spec").and_then(|spec| spec.field(name)).and_then(Value::int);
+    let begin = match begin.field("type")?.text()? {
+        "index" => Begin::Index(number(begin, "index")?),
+        "keyword" => {
+            let word = begin.field("spec")?.field("keyword")?.text().filter(|word| word.len() <= MAX_NAME)?;
+            Begin::Keyword(leak(word), number(begin, "startfrom")?)
+        }
+        _ => Begin::Unknown,
+    };
     let find = match find.field("type")?.text()? {
         "range" => Find::Range(number(find, "lastkey")?, number(find, "keystep")?, number(find, "limit").unwrap_or(0)),
         "keynum" => Find::Count(number(find, "keynumidx")?, number(find, "firstkey")?, number(find, "keystep")?),
-        _ => return None,
+        _ => Find::Unknown,
     };
-    match begin.field("type")?.text()? {
-        "index" => fixed(number(begin, "index")?, find),
-        "keyword" => {
-            let word = begin.field("spec")?.field("keyword")?.text().filter(|word| word.len() <= MAX_NAME)?.to_owned();
-            Some(Rule::Keyword { word, from: number(begin, "startfrom")?, find })
+    Some(KeySpec { flags: words_of(spec.field("flags")), begin, find })
+}
+
+/// Where keys are, in the table's form where that has one; `None` if it cannot be told.
+fn rule(begin: Begin, find: Find) -> Option<Keys> {
+    match (begin, find) {
+        (Begin::Unknown, _) | (_, Find::Unknown) => None,
+        (Begin::Index(first), _) if first <= 0 => None,
+        (Begin::Index(first), Find::Range(last, step, limit)) if limit <= 1 => {
+            let last = if last < 0 { last } else { first.saturating_add(last) };
+            let (first, last) = (u8::try_from(first).ok()?, i8::try_from(last).ok()?);
+            Some(Keys::Range { first, last, step: u8::try_from(step).ok()?.max(1) })
         }
-        _ => None,
+        (begin, find) => Some(Keys::Told { begin, find }),
     }
 }
 
 /// What to do with such a command; see the tips in <https://redis.io/docs/latest/develop/reference/command-tips/>.
-fn plan(flags: Flags, keys: &[Rule], tips: &[&str]) -> Plan {
+fn plan(flags: Flags, keys: &[Keys], categories: &[&str], tips: &[&str]) -> Plan {
     let tip = |name: &str| tips.iter().find_map(|tip| tip.strip_prefix(name)?.strip_prefix(':'));
     let merge = match tip("response_policy") {
         Some("agg_sum") => Merge::Sum,
@@ -167,54 +200,17 @@ fn plan(flags: Flags, keys: &[Rule], tips: &[&str]) -> Plan {
         _ if flags.has(Flags::WRITE) => Merge::AllOk,
         _ => Merge::Concat,
     };
-    let all_the_rest = [Rule::Fixed(Keys::Range { first: 1, last: -1, step: 1 })];
+    // It would act on a connection that others use as well, or on one server.
+    let is_shared = |category: &&str| matches!(*category, "@connection" | "@transaction" | "@pubsub");
+    let is_odd = flags.has(Flags::ADMIN) || flags.has(Flags::PUBSUB) || categories.iter().any(is_shared);
     match tip("request_policy") {
-        _ if flags.has(Flags::ADMIN) || flags.has(Flags::PUBSUB) => Plan::Refuse(Refusal::Admin),
-        _ if flags.has(Flags::BLOCKING) && !keys.is_empty() => Plan::Pin(Pin::Blocking),
+        _ if is_odd => Plan::Refuse(Refusal::Admin),
+        _ if flags.has(Flags::BLOCKING) => Plan::Pin(Pin::Blocking),
         Some("all_shards") => Plan::Primaries(merge),
         Some("all_nodes") => Plan::AllNodes(merge),
-        Some("multi_shard") if keys == all_the_rest => Plan::Split(merge),
+        Some("multi_shard") if keys == [Keys::Range { first: 1, last: -1, step: 1 }] => Plan::Split(merge),
         _ if keys.is_empty() => Plan::AnyNode,
         _ => Plan::ByKey,
-    }
-}
-
-/// The row as one that stays; `None` when too many were learned. The same row is kept once.
-pub fn keep(row: Row) -> Option<&'static Spec> {
-    static KEPT: Mutex<Vec<(Row, &'static Spec)>> = Mutex::new(Vec::new());
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, spec)) = kept.iter().find(|(known, _)| *known == row) {
-        return Some(spec);
-    }
-    let so_far: usize = kept.iter().map(|(row, _)| 1 + row.subs.len()).sum();
-    if so_far + 1 + row.subs.len() > MAX_ROWS {
-        return None;
-    }
-    let spec: &'static Spec = Box::leak(Box::new(made(&row, None)));
-    kept.push((row, spec));
-    Some(spec)
-}
-
-fn made(row: &Row, parent: Option<&'static str>) -> Spec {
-    let name: &'static str = leak(&row.name);
-    let keys: Vec<Keys> = row
-        .keys
-        .iter()
-        .map(|rule| match rule {
-            Rule::Fixed(keys) => *keys,
-            Rule::Keyword { word, from, find } => Keys::Told { begin: Begin::Keyword(leak(word), *from), find: *find },
-        })
-        .collect();
-    let subs: Vec<Spec> = row.subs.iter().map(|sub| made(sub, Some(name))).collect();
-    Spec {
-        name,
-        parent,
-        arity: row.arity,
-        keys: Vec::leak(keys),
-        flags: row.flags,
-        plan: row.plan,
-        subs: Vec::leak(subs),
-        index: NO_INDEX,
     }
 }
 
@@ -272,7 +268,7 @@ mod tests {
     }
 
     fn learn(row: &Value) -> &'static Spec {
-        keep(read(row).expect("a row")).expect("room")
+        keep(row).expect("a row").spec
     }
 
     #[test]
@@ -284,7 +280,10 @@ mod tests {
         let halves = spec("keyword keyword STREAMS startfrom 1", "range lastkey -1 keystep 1 limit 2");
         let row = learn(&told("t.half", &["readonly"], [0, 0, 0], &[], &[&halves]));
         assert_eq!(keys_of(row, "t.half count 1 STREAMS a b 0 0"), ["a", "b"]);
-        let two = [spec("index index 3", "range lastkey 0 keystep 1 limit 0"), spec("index index 5", "range lastkey -2 keystep 1 limit 0")];
+        let two = [
+            spec("index index 3", "range lastkey 0 keystep 1 limit 0"),
+            spec("index index 5", "range lastkey -2 keystep 1 limit 0"),
+        ];
         let row = learn(&told("t.two", &["write"], [0, 0, 0], &[], &[&two[0], &two[1]]));
         assert_eq!(keys_of(row, "t.two x y k z m n last"), ["k", "m", "n"]);
         assert_eq!(row.plan, Plan::ByKey);
@@ -299,12 +298,17 @@ mod tests {
 
     #[test]
     fn tips_say_where_it_goes_and_how_answers_are_folded() {
-        let planned = |name: &str, flags: &[&str], legacy, tips: &[&str]| learn(&told(name, flags, legacy, tips, &[])).plan;
+        let planned =
+            |name: &str, flags: &[&str], legacy, tips: &[&str]| learn(&told(name, flags, legacy, tips, &[])).plan;
         let tips = ["request_policy:all_shards", "response_policy:agg_sum"];
         assert_eq!(planned("t.sum", &["readonly"], [0, 0, 0], &tips), Plan::Primaries(Merge::Sum));
         let tips = ["request_policy:multi_shard", "response_policy:agg_sum"];
         assert_eq!(planned("t.multi", &["write"], [1, -1, 1], &tips), Plan::Split(Merge::Sum));
-        assert_eq!(planned("t.pairs", &["write"], [1, -1, 2], &tips), Plan::ByKey, "it does not say what belongs to a key");
+        assert_eq!(
+            planned("t.pairs", &["write"], [1, -1, 2], &tips),
+            Plan::ByKey,
+            "it does not say what belongs to a key"
+        );
         assert_eq!(planned("t.admin", &["admin"], [0, 0, 0], &[]), Plan::Refuse(Refusal::Admin));
         assert_eq!(planned("t.wait", &["write", "blocking"], [1, 1, 1], &[]), Plan::Pin(Pin::Blocking));
     }
@@ -312,18 +316,28 @@ mod tests {
     #[test]
     fn what_the_table_knows_is_left_out_and_a_row_is_kept_once() {
         let rows = [told("get", &["readonly"], [1, 1, 1], &[], &[]), told("T.New", &["readonly"], [1, 1, 1], &[], &[])];
-        let learned = Learned::default().with("7.0", &Value::Array(rows.to_vec()));
-        assert_eq!(learned.len(), 1);
-        assert!(learned.knows("7.0") && learned.find(b"t.NEW").is_some() && learned.find(b"get").is_none());
-        let again = Learned::default().with("7.0", &Value::Array(rows.to_vec()));
-        assert!(std::ptr::eq(learned.find(b"t.new").unwrap(), again.find(b"t.new").unwrap()));
-        assert_eq!(learned, again);
+        let told = || beyond_the_table(&Value::Array(rows.to_vec()));
+        let learned = Learned::new([told()]);
+        assert_eq!(learned.rows().count(), 1);
+        assert!(learned.find(b"t.NEW").is_some() && learned.find(b"get").is_none());
+        assert!(learned.same_as(&Learned::new([told(), told()])));
+        assert!(!learned.same_as(&Learned::default()));
+    }
+
+    #[test]
+    fn of_two_that_tell_of_one_command_the_first_counts() {
+        let one =
+            |first| beyond_the_table(&Value::Array(vec![told("t.moved", &["write"], [first, first, 1], &[], &[])]));
+        let learned = Learned::new([one(2), one(1)]);
+        assert_eq!(learned.find(b"T.MOVED").map(|row| row.legacy), Some([2, 2, 1]));
+        assert_eq!(learned.rows().count(), 1);
     }
 
     #[test]
     fn nonsense_is_not_learned() {
-        let learned = Learned::default().with("x", &Value::Array(vec![Value::Int(1), Value::Array(Vec::new()), Value::Null]));
-        assert!(learned.is_empty());
-        assert!(Learned::default().with("x", &Value::Error("ERR no".to_owned())).is_empty());
+        assert!(beyond_the_table(&Value::Array(vec![Value::Int(1), Value::Array(Vec::new()), Value::Null])).is_empty());
+        assert!(beyond_the_table(&Value::Error("ERR no".to_owned())).is_empty());
+        let long = told(&"x".repeat(MAX_NAME + 1), &["write"], [1, 1, 1], &[], &[]);
+        assert!(beyond_the_table(&Value::Array(vec![long])).is_empty());
     }
 }
