@@ -92,16 +92,22 @@ fn head(name: &str, arity: i8, flags: &[&str], keys: [i64; 3], categories: &[&st
     encode::bulk(out, name.as_bytes());
     encode::integer(out, i64::from(arity));
     names(flags, proto, out);
-    keys.into_iter().for_each(|number| encode::integer(out, number));
+    for number in keys {
+        encode::integer(out, number);
+    }
     names(categories, proto, out);
 }
 
 /// The last three; the subcommands themselves follow.
 fn tail(tips: &[&str], keys: &[KeySpec], subs: usize, proto: Proto, out: &mut Vec<u8>) {
     encode::set(out, tips.len(), proto);
-    tips.iter().for_each(|tip| encode::bulk(out, tip.as_bytes()));
+    for tip in tips {
+        encode::bulk(out, tip.as_bytes());
+    }
     encode::set(out, keys.len(), proto);
-    keys.iter().for_each(|keys| key_spec(keys, proto, out));
+    for keys in keys {
+        key_spec(keys, proto, out);
+    }
     // A set only where there is nothing, as servers have it.
     if subs == 0 {
         encode::set(out, 0, proto);
@@ -174,7 +180,7 @@ fn list(client: ClientId, request: &Request<'_>, learned: &Learned, room: &mut R
             let belongs =
                 |spec: &&Spec| told::categories(spec).iter().any(|name| name.as_bytes().eq_ignore_ascii_case(wanted));
             let names_it = |name: &&str| name.trim_start_matches('@').as_bytes().eq_ignore_ascii_case(wanted);
-            let more = more().filter(|row| row.categories.iter().any(|name| names_it(&name)));
+            let more = more().filter(|row| row.categories.iter().any(names_it));
             everything().filter(belongs).map(Spec::full_name).chain(more.map(|row| row.name.to_owned())).collect()
         }
         5 if is(2, "FILTERBY") && is(3, "PATTERN") => {

@@ -6,6 +6,7 @@
 //! worth the whole list.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -146,7 +147,8 @@ async fn tell(node: &mut Conversation, met: &[&Source]) -> Result<Telling, Conne
     let mut source = format!("{} {} {count}", field("redis_version"), field("valkey_version"));
     for module in modules.array().unwrap_or_default() {
         let version = module.field("ver").and_then(Value::int).unwrap_or(0);
-        source.push_str(&format!(" {}={version}", module.field("name").and_then(Value::text).unwrap_or("?")));
+        // Writing to a string cannot fail.
+        let _ = write!(source, " {}={version}", module.field("name").and_then(Value::text).unwrap_or("?"));
     }
     if met.contains(&&source) {
         return Ok(Telling { source, rows: None });

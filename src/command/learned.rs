@@ -222,41 +222,34 @@ fn leak(text: &str) -> &'static str {
 mod tests {
     use super::*;
     use crate::command::keys::{each_key, tests::frame};
-    use crate::resp::Proto;
     use crate::resp::request::Request;
 
-    /// A row as a server writes it, in RESP2: name, flags, first, last, step, tips, key specifications.
-    fn told(name: &str, flags: &[&str], legacy: [i64; 3], tips: &[&str], specs: &[&str]) -> Value {
-        let list = |items: &[&str]| {
-            let items: String = items.iter().map(|item| format!("+{item}\r\n")).collect();
-            format!("*{}\r\n{items}", items.matches("\r\n").count())
-        };
-        let [first, last, step] = legacy;
-        let row = format!(
-            "*10\r\n+{name}\r\n:-2\r\n{}:{first}\r\n:{last}\r\n:{step}\r\n*0\r\n{}*{}\r\n{}*0\r\n",
-            list(flags),
-            list(tips),
-            specs.len(),
-            specs.concat()
-        );
-        Value::read(row.as_bytes(), Proto::Resp2, 1 << 20).unwrap().unwrap().0
+    fn texts(items: &[&str]) -> Value {
+        Value::Array(items.iter().map(|item| text(item)).collect())
     }
 
-    fn spec(begin: &str, find: &str) -> String {
-        let part = |text: &str| {
-            let mut words = text.split(' ');
-            let kind = words.next().unwrap();
-            let rest: Vec<&str> = words.collect();
-            let fields: String = rest
-                .chunks(2)
-                .map(|pair| match pair[1].parse::<i64>() {
-                    Ok(number) => format!("+{}\r\n:{number}\r\n", pair[0]),
-                    Err(_) => format!("+{}\r\n+{}\r\n", pair[0], pair[1]),
-                })
-                .collect();
-            format!("*4\r\n+type\r\n+{kind}\r\n+spec\r\n*{}\r\n{fields}", rest.len())
+    fn text(text: &str) -> Value {
+        Value::Text(text.as_bytes().to_vec())
+    }
+
+    /// A row as it is read: name, arity, flags, first, last, step, categories, tips, key specifications, subcommands.
+    fn told(name: &str, flags: &[&str], legacy: [i64; 3], tips: &[&str], specs: &[Value]) -> Value {
+        let mut row = vec![text(name), Value::Int(-2), texts(flags)];
+        row.extend(legacy.map(Value::Int));
+        row.extend([texts(&[]), texts(tips), Value::Array(specs.to_vec()), texts(&[])]);
+        Value::Array(row)
+    }
+
+    /// A specification of keys: `index index 3`, `range lastkey 0 keystep 1 limit 0`.
+    fn spec(begin: &str, find: &str) -> Value {
+        let part = |words: &str| {
+            let mut words = words.split(' ');
+            let kind = words.next().unwrap_or_default();
+            let fields = words.map(|word| word.parse().map_or_else(|_| text(word), Value::Int)).collect();
+            Value::Array(vec![text("type"), text(kind), text("spec"), Value::Array(fields)])
         };
-        format!("*6\r\n+flags\r\n*0\r\n+begin_search\r\n{}+find_keys\r\n{}", part(begin), part(find))
+        let fields = vec![text("flags"), texts(&[]), text("begin_search"), part(begin), text("find_keys"), part(find)];
+        Value::Array(fields)
     }
 
     fn keys_of(spec: &Spec, line: &str) -> Vec<String> {
@@ -274,17 +267,17 @@ mod tests {
     #[test]
     fn keys_stand_where_the_specifications_say() {
         let from_end = spec("keyword keyword KEYS startfrom -2", "keynum keynumidx 0 firstkey 1 keystep 2");
-        let row = learn(&told("t.end", &["readonly"], [0, 0, 0], &[], &[&from_end]));
+        let row = learn(&told("t.end", &["readonly"], [0, 0, 0], &[], &[from_end]));
         assert_eq!(keys_of(row, "t.end x keys 2 a 1 b 2"), ["a", "b"]);
         assert_eq!(keys_of(row, "t.end x y"), Vec::<String>::new());
         let halves = spec("keyword keyword STREAMS startfrom 1", "range lastkey -1 keystep 1 limit 2");
-        let row = learn(&told("t.half", &["readonly"], [0, 0, 0], &[], &[&halves]));
+        let row = learn(&told("t.half", &["readonly"], [0, 0, 0], &[], &[halves]));
         assert_eq!(keys_of(row, "t.half count 1 STREAMS a b 0 0"), ["a", "b"]);
         let two = [
             spec("index index 3", "range lastkey 0 keystep 1 limit 0"),
             spec("index index 5", "range lastkey -2 keystep 1 limit 0"),
         ];
-        let row = learn(&told("t.two", &["write"], [0, 0, 0], &[], &[&two[0], &two[1]]));
+        let row = learn(&told("t.two", &["write"], [0, 0, 0], &[], &two));
         assert_eq!(keys_of(row, "t.two x y k z m n last"), ["k", "m", "n"]);
         assert_eq!(row.plan, Plan::ByKey);
     }

@@ -73,6 +73,12 @@ impl Spec {
         if self.arity < 0 { argc >= wanted } else { argc == wanted }
     }
 
+    /// Whether it was learned from a node and stands in no table.
+    #[must_use]
+    pub const fn is_learned(&self) -> bool {
+        self.index as usize >= TOTAL
+    }
+
     /// What to do with `request`: [`Spec::plan`], except that a command which waits only when it is told to
     /// (`XREAD` with the option `BLOCK`) then needs a connection of its own.
     #[inline]

@@ -19,9 +19,7 @@ fn seen(world: &World, name: &str) -> usize {
 fn a_command_with_an_odd_key_position_goes_to_the_right_node_at_once() {
     scenario(async |world| {
         let mut client = world.client().await;
-        assert!(
-            client.say("ODD.SET v k").await.starts_with("-ERR unknown command")
-        );
+        assert!(client.say("ODD.SET v k").await.starts_with("-ERR unknown command"));
         world.cluster.load_module(1);
         tokio::time::sleep(ms(300)).await;
         world.cluster.log(10_000);
@@ -77,7 +75,10 @@ fn names_that_nobody_knows_ask_the_nodes_once_for_all_clients() {
         }
         for client in &mut clients {
             for _ in 0..20 {
-                assert_eq!(client.hear().await, r"-ERR unknown command \'NOSUCH\', with args beginning with: \'a\' \r\n");
+                assert_eq!(
+                    client.hear().await,
+                    r"-ERR unknown command \'NOSUCH\', with args beginning with: \'a\' \r\n"
+                );
                 assert_eq!(client.hear().await, r"$-1\r\n");
             }
         }
