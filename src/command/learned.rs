@@ -178,7 +178,8 @@ fn rule(begin: Begin, find: Find) -> Option<Keys> {
     match (begin, find) {
         (Begin::Unknown, _) | (_, Find::Unknown) => None,
         (Begin::Index(first), _) if first <= 0 => None,
-        (Begin::Index(first), Find::Range(last, step, limit)) if limit <= 1 => {
+        // With a wider step the table's form insists on what lies between the keys.
+        (Begin::Index(first), Find::Range(last, step @ (0 | 1), limit)) if limit <= 1 => {
             let last = if last < 0 { last } else { first.saturating_add(last) };
             let (first, last) = (u8::try_from(first).ok()?, i8::try_from(last).ok()?);
             Some(Keys::Range { first, last, step: u8::try_from(step).ok()?.max(1) })
