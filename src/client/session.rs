@@ -147,7 +147,8 @@ impl Session {
     }
 
     /// Takes one request.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+    #[inline(always)]
     pub(super) fn take(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
         let spec = match command::lookup(request.name()).and_then(|spec| spec.resolve(request)) {
             Some(spec) => spec,
@@ -202,7 +203,8 @@ impl Session {
     }
 
     /// The lane for a request to `slot`, or why it may not leave now: see [`Backend::may_follow`].
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+    #[inline(always)]
     pub(super) fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
         if !room.backend.may_follow(slot, self.epoch) {
             self.catch_up(client, room)?;
@@ -229,7 +231,8 @@ impl Session {
         refuse(client, &why.to_string(), room)
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+    #[inline(always)]
     pub(super) fn forward(
         &mut self,
         client: ClientId,

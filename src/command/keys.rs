@@ -46,12 +46,6 @@ pub enum KeysError {
 /// it means nothing.
 #[inline]
 pub fn each_key(spec: &Spec, request: &Request<'_>, mut found: impl FnMut(usize)) -> Result<(), KeysError> {
-    if let [Keys::Range { first: 1, last: 1, .. }] = spec.keys {
-        if request.argc() > 1 {
-            found(1);
-        }
-        return Ok(());
-    }
     for rule in spec.keys {
         let places = match *rule {
             Keys::Range { first, last, step } => range(spec, request, first, last, step)?,

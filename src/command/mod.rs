@@ -88,6 +88,13 @@ impl Spec {
         if may_wait && keys::block_option(request) { Plan::Pin(Pin::Blocking) } else { self.plan }
     }
 
+    /// Whether its only key is the first argument, as with most commands.
+    #[inline]
+    #[must_use]
+    pub const fn has_sole_key(&self) -> bool {
+        matches!(self.keys, [Keys::Range { first: 1, last: 1, .. }])
+    }
+
     /// First key, last key and step as `COMMAND INFO` shows them; zeros when no fixed position holds a key.
     #[must_use]
     pub const fn legacy_keys(&self) -> (i64, i64, i64) {
