@@ -140,7 +140,7 @@ pub fn route(spec: &'static Spec, request: &Request<'_>, parts: &mut Parts) -> R
 fn nodes_word(spec: &Spec, refused: Refused) -> Result<Route, Refused> {
     let says_later = match spec.keys {
         [Keys::Counted { wording, .. }] => matches!(wording, Wording::Function | Wording::Script),
-        [Keys::Streams] => true,
+        [Keys::Streams] | [Keys::Told { .. }, ..] => true,
         _ => false,
     };
     if says_later && matches!(refused, Refused::Keys(_)) { Ok(Route::Any) } else { Err(refused) }
