@@ -7,7 +7,7 @@ use super::pipeline::Pipeline;
 use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
 use super::repair::NO_CONNECTION;
-use super::retry::Retries;
+use super::retry::{self, Retries};
 use super::slow::Watchful;
 use super::timing::{Clock, Run};
 use super::{Backend, Millis, PipelineId, Surroundings};
@@ -190,8 +190,8 @@ impl Backend {
         {
             self.view.set(slot, node);
         }
-        if replies.is_followed(&request.pending.ticket) {
-            // The node that answered may have more of this client, and may own the slot again before it gets there.
+        if retry::patience(request.pending.hops) > 0 || replies.is_followed(&request.pending.ticket) {
+            // The nodes disagree about the owner. Or the node that answered may have more of this client, and may own the slot again before it gets there.
             return self.put_off(answer.proto, request, &[], Some(answer.pipe));
         }
         let pending = Pending { epoch: self.view.epoch(), ..request.pending };
@@ -204,6 +204,9 @@ impl Backend {
         self.view.note_moving(request.pending.slot, self.now);
         let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
+        if retry::patience(request.pending.hops) > 0 {
+            return self.put_off(answer.proto, request, &[], Some(answer.pipe));
+        }
         self.divert(pipe, &request.frame, request.pending, true);
     }
 
@@ -253,7 +256,7 @@ impl Backend {
         // The way there may lead over redirects each time: keys of a slot on the move are first asked for at its
         // old owner. Only redirects in a row count.
         request.pending.hops = 0;
-        if request.pending.age(self.now) + super::retry::LAST_MS >= self.timeout() {
+        if request.pending.age(self.now) + retry::LAST_MS >= self.timeout() {
             let run = Run::of(&request.pending);
             answer.tally.error(answer.reply);
             replies.deliver_error(request.pending.ticket, answer.reply);

@@ -94,6 +94,17 @@ const FIRST_MS: Millis = 1;
 /// The longest wait between two tries, in milliseconds.
 pub(super) const LAST_MS: Millis = 16;
 
+/// How long a request waits that has been sent on this often in a row, in milliseconds: two redirects are usual where
+/// a slot moves; more mean that nodes disagree about its owner, which passes when the news has reached all of them.
+pub(super) const fn patience(hops: u8) -> Millis {
+    match hops {
+        0..=2 => 0,
+        3 => 10,
+        4 => 50,
+        _ => 250,
+    }
+}
+
 impl Retries {
     /// Whether nothing waits, and nothing is on another way than straight to the owner of its slot.
     #[inline]
@@ -132,7 +143,8 @@ impl Retries {
     pub(super) fn put_off(&mut self, now: Millis, delayed: Delayed) -> Millis {
         let pending = &delayed.request.pending;
         let group = self.groups.entry(key(pending)).or_default();
-        group.due = group.due.max(now + (pending.age(now) / 2).clamp(FIRST_MS, LAST_MS));
+        let wait = (pending.age(now) / 2).clamp(FIRST_MS, LAST_MS).max(patience(pending.hops));
+        group.due = group.due.max(now + wait);
         let at = group.waiting.partition_point(|other| other.request.pending.ticket.comes_before(&pending.ticket));
         group.waiting.insert(at, delayed);
         group.due

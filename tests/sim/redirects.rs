@@ -175,6 +175,24 @@ fn redirects_that_go_round_end() {
 }
 
 #[test]
+fn nodes_that_disagree_for_a_while_are_waited_for() {
+    for word in ["MOVED", "ASK"] {
+        proxied(1, async |world: World| {
+            let (from, to, key, of) = two_nodes(&world);
+            for (at, next) in [(from, to), (to, from)] {
+                let lie = format!("-{word} {of} {}\r\n", world.cluster.addr(next));
+                world.cluster.script(at, Script::refuse(lie).on("INCR").times(2));
+            }
+            let mut client = world.client().await;
+            let start = tokio::time::Instant::now();
+            assert_eq!(client.say(&format!("INCR {key}")).await, r":1\r\n");
+            let took = start.elapsed().as_millis();
+            assert!((10..500).contains(&took), "{took} ms");
+        });
+    }
+}
+
+#[test]
 fn nobody_is_sent_to_a_host_outside_the_cluster() {
     for word in ["MOVED", "ASK"] {
         proxied(1, async |world: World| {

@@ -66,9 +66,16 @@ impl Cluster {
     }
 
     /// Waits until every running node says that the cluster is well, all agree on the owner of each slot and on
-    /// every role, and each running replica is in sync with its primary.
+    /// every role, and each running replica is in sync with its primary. Slots that a primary has lost are given back
+    /// to it.
     pub fn wait_settled(&self, limit: Duration) -> Result<(), Error> {
-        wait("the cluster to settle", limit, || self.settled())
+        wait("the cluster to settle", limit, || {
+            let settled = self.settled()?;
+            if settled.is_err() {
+                self.give_back_slots()?;
+            }
+            Ok(settled)
+        })
     }
 
     /// Whether all is well; if not, why.
