@@ -68,8 +68,16 @@ impl Backend {
             self.around.ready.push(self.around.dialed);
         }
         self.hint(Hint::Unreachable(addr.clone()));
-        for request in requests {
-            self.after_loss(node, proto, request, &addr, replies);
+        let overtaken = retry::overtaken_reads(&requests);
+        for (request, overtaken) in requests.into_iter().zip(overtaken) {
+            if overtaken {
+                let text = format!(
+                    "PROXYUNSENT not executed: the connection to {addr} was lost, and a later command on the key may have been executed"
+                );
+                replies.fail(request.pending.ticket, &text);
+            } else {
+                self.after_loss(node, proto, request, &addr, replies);
+            }
         }
         if gone {
             self.remove_pipeline(pipe);

@@ -339,3 +339,26 @@ fn a_stopped_node_is_sent_nothing_before_it_answers() {
         assert_eq!(client.say(&format!("INCR {key}")).await, r":2\r\n", "only the one that had left was run");
     });
 }
+
+#[test]
+fn a_read_that_is_asked_again_does_not_see_what_came_behind_it() {
+    proxied(1, async |world: World| {
+        pass(ms(1000)).await;
+        let node = world.cluster.primaries()[0];
+        let (key, other) = (world.key_of(node, 0), world.key_of(node, 1));
+        let mut client = world.client().await;
+        client.say(&format!("MSET {key} before {other} before")).await;
+        // All requests arrive and run; the connection ends before the first reply.
+        world.cluster.script(node, Script::cut_after(0).on("GET"));
+        let way = Way { end: Some((0, End::Reset)), ..Way::default() };
+        world.cluster.cut_connections(node);
+        world.net.plan_once(&world.cluster.addr(node), Plan::reading(way));
+        for words in [format!("GET {key}"), format!("GET {other}"), format!("SET {key} after")] {
+            client.tell(&words).await;
+        }
+        let first = client.hear().await;
+        assert!(first.starts_with("-PROXYUNSENT") || first == bulk("before"), "the write came later: {first}");
+        assert_eq!(client.hear().await, bulk("before"), "nothing came behind this one");
+        assert!(client.hear().await.starts_with("-PROXYUNKNOWN"));
+    });
+}
