@@ -50,6 +50,7 @@ pub mod replies;
 pub mod resp;
 pub mod route;
 pub mod run;
+pub mod scan;
 pub mod worker;
 
 pub use run::{Error, run, run_local};

@@ -3,12 +3,14 @@
 //! A [`Gather`] is made when a request is split or fanned out, takes each part's reply in whatever order they
 //! come, and writes the whole when the last is there. It knows replies and nothing of connections or clients.
 
+pub mod errand;
 mod splice;
 
 use std::collections::HashSet;
 
 use crate::command::Merge;
 use crate::resp::{Proto, encode, reply};
+use errand::Errand;
 pub use splice::Splice;
 
 /// How many bytes are reserved at most for replies that have not come, by the length of the first.
@@ -35,8 +37,8 @@ pub struct Gather {
     starts: Vec<u32>,
     /// `Concat` of a fan-out: how many elements have come.
     count: usize,
-    /// `OneOk`: what belongs into the array that the node answers.
-    splice: Splice,
+    /// Takes the replies in the place of all this.
+    errand: Option<Box<dyn Errand>>,
 }
 
 impl Gather {
@@ -54,8 +56,21 @@ impl Gather {
             order: Vec::new(),
             starts: Vec::new(),
             count: 0,
-            splice: Splice::default(),
+            errand: None,
         }
+    }
+
+    /// For one step of `errand`.
+    #[must_use]
+    pub fn step(errand: Box<dyn Errand>, parts: u32) -> Self {
+        let mut gather = Self::new(Merge::AllOk, errand.proto(), parts);
+        gather.errand = Some(errand);
+        gather
+    }
+
+    /// The errand whose step this was.
+    pub fn take_errand(&mut self) -> Option<Box<dyn Errand>> {
+        self.errand.take()
     }
 
     /// For a split whose elements go back to the caller's places: `order` holds the caller's place of each
@@ -67,12 +82,6 @@ impl Gather {
         gather.order = order;
         gather.starts = starts;
         gather
-    }
-
-    /// For the one reply of EXEC, into whose array `splice` puts more.
-    #[must_use]
-    pub fn spliced(proto: Proto, splice: Splice) -> Self {
-        Self { splice, ..Self::new(Merge::OneOk, proto, 1) }
     }
 
     /// Begins with this number: what the proxy itself has to add.
@@ -91,6 +100,10 @@ impl Gather {
     pub fn add(&mut self, part: u32, reply: &[u8]) -> bool {
         debug_assert!(self.left > 0, "a part answered twice");
         self.left = self.left.saturating_sub(1);
+        if let Some(errand) = &mut self.errand {
+            errand.add(part, reply);
+            return self.left == 0;
+        }
         let is_error = matches!(reply.first(), Some(b'-' | b'!'));
         if is_error && self.merge != Merge::OneOk {
             self.fail(reply);
@@ -242,11 +255,6 @@ impl Gather {
             }
             Merge::Receivers => encode::integer(out, self.number.unwrap_or(0).max(0)),
             Merge::Sum | Merge::Min => encode::integer(out, self.number.unwrap_or(0)),
-            Merge::OneOk if !self.splice.is_empty() => match reply::elements(&self.bytes, self.proto) {
-                Some(theirs) => self.splice.write(theirs, out),
-                // An error, or the null of a transaction that was not run.
-                None => out.extend_from_slice(&self.bytes),
-            },
             Merge::AllOk | Merge::And | Merge::OneOk => out.extend_from_slice(&self.bytes),
         }
     }

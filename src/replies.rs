@@ -10,19 +10,20 @@
 //!                    └─ early ─► stash ─ turn ─►
 //! ```
 
-use std::collections::VecDeque;
+mod aside;
+mod stash;
 
 use slab::Slab;
 
 use crate::merge::Gather;
+use crate::merge::errand::{Errand, Outcome};
+use stash::{Place, Stash};
 
 /// A client's place in the worker's tables.
 pub type ClientId = u32;
 
 /// In [`Ticket::part`]: the reply is not a part of a merge.
 const WHOLE: u32 = u32::MAX;
-/// A stash below this size is not worth compacting.
-const STASH_MIN: usize = 16 << 10;
 /// An output buffer above this capacity is freed and not kept for the next client.
 const SPARE_MAX: usize = 64 << 10;
 /// How many empty output buffers are kept.
@@ -73,25 +74,6 @@ impl Ticket {
     }
 }
 
-/// Where the reply to one request stands.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    /// It has not come.
-    Open,
-    /// It came early and stands in the stash.
-    Early { start: u32, len: u32 },
-}
-
-/// Replies that wait for their turn.
-#[derive(Debug, Default)]
-struct Stash {
-    /// Places from the head of the queue on; shorter than the queue: what is behind its end is open.
-    places: VecDeque<Place>,
-    bytes: Vec<u8>,
-    /// How many of the bytes are still wanted.
-    live: usize,
-}
-
 /// One part of a merge that is under way.
 #[derive(Clone, Copy, Debug)]
 struct Part {
@@ -115,6 +97,8 @@ pub struct Queue {
     /// Bytes of the requests that are under way.
     charged: usize,
     dirty: bool,
+    /// The request at hand is to be answered with nothing.
+    muted: bool,
 }
 
 impl Queue {
@@ -138,68 +122,17 @@ impl Queue {
         self.out.get(self.written..).unwrap_or_default()
     }
 
-    /// The head is in `out`: moves on, over all that came early.
+    /// Puts the head's reply out and moves on, over all that came early.
     #[inline]
-    fn advance(&mut self) {
+    fn advance(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.head = self.head.wrapping_add(1);
-        if !self.stash.places.is_empty() {
-            self.head = self.head.wrapping_add(self.stash.release(&mut self.out));
+        if self.stash.places.is_empty() {
+            return write(&mut self.out);
         }
-    }
-}
-
-impl Stash {
-    /// Keeps the reply that is `ahead` places behind the head.
-    #[inline]
-    fn keep(&mut self, ahead: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.bytes.len();
-        write(&mut self.bytes);
-        let len = self.bytes.len() - start;
-        self.live += len;
-        if self.places.len() <= ahead {
-            self.places.resize(ahead + 1, Place::Open);
+        if !matches!(self.stash.places.pop_front(), Some(Place::Muted)) {
+            write(&mut self.out);
         }
-        if let Some(place) = self.places.get_mut(ahead) {
-            debug_assert!(matches!(place, Place::Open), "a place was answered twice");
-            *place = Place::Early { start: start as u32, len: len as u32 };
-        }
-    }
-
-    /// The head was answered: moves what came early behind it to `out`; gives how many replies that were.
-    fn release(&mut self, out: &mut Vec<u8>) -> u32 {
-        self.places.pop_front();
-        let mut released = 0;
-        while let Some(&Place::Early { start, len }) = self.places.front() {
-            let start = start as usize;
-            out.extend_from_slice(self.bytes.get(start..start + len as usize).unwrap_or_default());
-            self.live -= len as usize;
-            self.places.pop_front();
-            released += 1;
-        }
-        if self.live == 0 {
-            self.bytes.clear();
-        } else if self.bytes.len() > STASH_MIN && self.bytes.len() / 4 > self.live {
-            self.compact();
-        }
-        released
-    }
-
-    /// Drops what is no longer wanted, for clients that never pause.
-    fn compact(&mut self) {
-        let mut kept = Vec::with_capacity(self.live * 2);
-        for place in &mut self.places {
-            if let Place::Early { start, len } = place {
-                let from = *start as usize;
-                *start = kept.len() as u32;
-                kept.extend_from_slice(self.bytes.get(from..from + *len as usize).unwrap_or_default());
-            }
-        }
-        self.bytes = kept;
-    }
-
-    /// Whether it is worth keeping for another client.
-    fn is_small(&self) -> bool {
-        self.bytes.capacity() <= SPARE_MAX && self.places.capacity() * size_of::<Place>() <= SPARE_MAX
+        self.head = self.head.wrapping_add(self.stash.release(&mut self.out));
     }
 }
 
@@ -218,6 +151,8 @@ pub struct Replies {
     /// Empty buffers, so that a silent client owns none.
     spares: Vec<Vec<u8>>,
     spare_stashes: Vec<Stash>,
+    /// Errands that want another step.
+    again: Vec<(Ticket, Box<dyn Errand>)>,
     merged: Vec<u8>,
 }
 
@@ -271,6 +206,20 @@ impl Replies {
         Some(Ticket { client, generation: queue.generation, sequence, part: WHOLE, charge: charge as u32 })
     }
 
+    /// A ticket for a request that no client made: nobody gets the reply.
+    pub const fn orphan(&mut self) -> Ticket {
+        self.open += 1;
+        Ticket { client: ClientId::MAX, generation: 0, sequence: 0, part: WHOLE, charge: 0 }
+    }
+
+    /// A ticket for a request of the proxy's own, whose reply nobody wants.
+    pub fn nobodys(&mut self) -> Option<Ticket> {
+        let nobody = self.open();
+        let ticket = self.reserve(nobody, 0);
+        self.close(nobody);
+        ticket
+    }
+
     /// Turns a ticket into one for each part of a merge, in order.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed in: nobody may use it again")]
     pub fn split(&mut self, whole: Ticket, gather: Gather, parts: u32) -> impl Iterator<Item = Ticket> {
@@ -306,8 +255,7 @@ impl Replies {
             if queue.out.capacity() == 0 {
                 queue.out = self.spares.pop().unwrap_or_default();
             }
-            queue.out.extend_from_slice(reply);
-            queue.advance();
+            queue.advance(|out| out.extend_from_slice(reply));
             if !queue.dirty {
                 queue.dirty = true;
                 self.dirty.push(ticket.client);
@@ -325,14 +273,39 @@ impl Replies {
         }
         let Some(gather) = self.gathers.get_mut(id as usize) else { return };
         if gather.add(number, reply) {
-            let gather = self.gathers.remove(id as usize);
+            let mut gather = self.gathers.remove(id as usize);
             let mut merged = std::mem::take(&mut self.merged);
-            gather.finish(&mut merged);
             self.open += 1;
+            match gather.take_errand() {
+                None => gather.finish(&mut merged),
+                Some(mut errand) => {
+                    if errand.finish(&mut merged) == Outcome::Again && self.is_served(&ticket) {
+                        self.merged = merged;
+                        self.again.push((Ticket { part: WHOLE, charge: 0, ..ticket }, errand));
+                        return;
+                    }
+                }
+            }
             self.deliver(Ticket { part: WHOLE, charge: 0, ..ticket }, &merged);
             merged.clear();
             self.merged = if merged.capacity() > SPARE_MAX { Vec::new() } else { merged };
         }
+    }
+
+    /// Whether the client of `ticket` is still there.
+    fn is_served(&self, ticket: &Ticket) -> bool {
+        self.queues.get(ticket.client as usize).is_some_and(|queue| queue.generation == ticket.generation)
+    }
+
+    /// An errand that wants another step, with the ticket that it answers.
+    pub fn take_again(&mut self) -> Option<(Ticket, Box<dyn Errand>)> {
+        self.again.pop()
+    }
+
+    /// Whether [`take_again`](Self::take_again) would give one.
+    #[must_use]
+    pub const fn has_again(&self) -> bool {
+        !self.again.is_empty()
     }
 
     /// Hands a ticket in with an error reply; `text` begins with the error's code.
@@ -346,6 +319,9 @@ impl Replies {
     /// Answers the next request of `client` at once with what `write` appends.
     pub fn answer(&mut self, client: ClientId, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(queue) = self.queues.get_mut(client as usize) else { return };
+        if queue.muted {
+            return;
+        }
         let ahead = queue.in_flight();
         queue.tail = queue.tail.wrapping_add(1);
         if ahead > 0 {
@@ -354,28 +330,11 @@ impl Replies {
         if queue.out.capacity() == 0 {
             queue.out = self.spares.pop().unwrap_or_default();
         }
-        write(&mut queue.out);
-        queue.advance();
+        queue.advance(write);
         if !queue.dirty {
             queue.dirty = true;
             self.dirty.push(client);
         }
-    }
-
-    /// Appends to the output of `client` what answers no request: messages to a subscriber. The output holds whole
-    /// replies only, so it stands between two of them, in front of those that have not come or wait for their turn.
-    /// Gives how many bytes the client has not been sent.
-    pub fn push(&mut self, client: ClientId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
-        let Some(queue) = self.queues.get_mut(client as usize) else { return 0 };
-        if queue.out.capacity() == 0 {
-            queue.out = self.spares.pop().unwrap_or_default();
-        }
-        write(&mut queue.out);
-        if !queue.dirty {
-            queue.dirty = true;
-            self.dirty.push(client);
-        }
-        queue.unwritten().len()
     }
 
     /// The clients to write to, swapped for the empty `list`.

@@ -41,9 +41,6 @@ pub enum Refused {
     /// It acts on one server.
     #[error("ERR '{}' is not available through slotway: it acts on one server; connect to that server itself", .0.full_name())]
     Admin(&'static Spec),
-    /// It needs a part of the proxy that is not there.
-    #[error("ERR '{}' is not supported by this version of slotway yet", .0.full_name())]
-    NotBuilt(&'static Spec),
 }
 
 /// The keys of a request that is split, by slot and in the caller's order within a slot. One a worker.
@@ -130,7 +127,6 @@ pub fn route(spec: &'static Spec, request: &Request<'_>, parts: &mut Parts) -> R
         Plan::Pin(Pin::Subscribe) => Ok(Route::Subscribe),
         Plan::Publish => Ok(Route::Publish(slot(request.arg(1).unwrap_or_default()))),
         Plan::Refuse(Refusal::Admin) => Err(Refused::Admin(spec)),
-        Plan::Refuse(Refusal::NotBuilt) => Err(Refused::NotBuilt(spec)),
         Plan::Pin(pin) => Ok(Route::Pin(pin)),
     }
 }
@@ -216,12 +212,6 @@ mod tests {
                 .collect();
             assert_eq!(texts, ["*3 $4 MSET $1 b $1 2 ", "*7 $4 MSET $1 a $1 1 $4 {a}x $1 3 $1 a $1 4 "]);
         });
-    }
-
-    #[test]
-    fn what_is_not_built_says_so() {
-        let text = route_of("SUBSCRIBE c").unwrap_err().to_string();
-        assert_eq!(text, "ERR 'subscribe' is not supported by this version of slotway yet (publish/subscribe)");
     }
 
     #[test]

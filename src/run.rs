@@ -57,7 +57,9 @@ impl House {
         let port = listeners.first().map_or(0, |listener| listener.local_addr().port());
         let map = Arc::new(ArcSwap::from_pointee(Topology::default()));
         let client = config.client.clone();
-        let process = Arc::new(Process::new(client, config.worker.max_clients, port, Arc::clone(&map), workers));
+        let mut process = Process::new(client, config.worker.max_clients, port, Arc::clone(&map), workers);
+        process.effective = config.effective();
+        let process = Arc::new(process);
         let mailboxes: Arc<[Arc<Mailbox>]> = std::iter::repeat_with(Arc::default).take(workers).collect();
         let (hints, hinted) = mpsc::channel(HINTS);
         let told = Arc::clone(&mailboxes);
@@ -82,6 +84,7 @@ impl House {
             hints: self.hints.clone(),
             process: Arc::clone(&self.process),
             mailbox: Arc::clone(mailbox),
+            mailboxes: Arc::clone(&self.mailboxes),
             drain: self.config.worker.drain,
         }
     }
@@ -172,7 +175,7 @@ fn work(parts: Parts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Like [`run`], with one worker on the runtime of the caller, which must be a local one. A whole proxy on one
+/// Like [`run`], with all workers on the runtime of the caller, which must be a local one. A whole proxy on one
 /// thread can be simulated.
 pub async fn run_local(
     config: Config,
@@ -180,13 +183,15 @@ pub async fn run_local(
     ready: impl FnOnce(&[Addr]),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let house = House::build(config, net, 1)?;
-    let worker = house.mailboxes.first().map(|mailbox| Worker::new(house.parts(0, mailbox)));
-    let worker = tokio::task::spawn_local(async {
-        if let Some(worker) = worker {
-            worker.run().await;
+    let workers = config.worker.workers.max(1);
+    let house = House::build(config, net, workers)?;
+    let parts = house.mailboxes.iter().enumerate().map(|(index, mailbox)| house.parts(index, mailbox));
+    let running: Vec<_> = parts.map(|parts| tokio::task::spawn_local(Worker::new(parts).run())).collect();
+    let ended = async {
+        for worker in running {
+            worker.await.map_err(|error| Error::Worker(format!("a worker ended: {error}")))?;
         }
-    });
-    let ended = async { worker.await.map_err(|error| Error::Worker(format!("the worker ended: {error}"))) };
+        Ok(())
+    };
     house.serve(ready, shutdown, ended).await
 }

@@ -63,6 +63,8 @@ impl Proxy {
         config.cluster.seeds = nodes();
         // So that deadlines are looked at again and again while requests are counted.
         config.backend.request_timeout = Duration::from_millis(500);
+        // A slow request is noted, and on a busy machine some are slow.
+        config.backend.slow_threshold = Duration::from_hours(1);
         // Discovery is on the same thread, and what it needs from time to time is no request's.
         config.cluster.refresh_interval = Duration::from_hours(1);
         let (phases, next) = mpsc::channel();

@@ -6,7 +6,8 @@ use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
 use super::repair::NO_CONNECTION;
 use super::retry::Retries;
-use super::{Backend, PipelineId};
+use super::slow::Watchful;
+use super::{Backend, Millis, PipelineId, Surroundings};
 use crate::cluster::Hint;
 use crate::net::Addr;
 use crate::replies::Replies;
@@ -42,13 +43,17 @@ impl Backend {
             &kept
         };
         let (mut at, generation) = (0, pipeline.generation);
-        while let Some(end) = deliver(pipeline, bytes, &mut at, &mut self.retries, replies)? {
+        let mut aside =
+            Aside { retries: &mut self.retries, watchful: &mut self.watchful, around: &self.around, now: self.now };
+        while let Some(end) = deliver(pipeline, bytes, &mut at, &mut aside, replies)? {
             self.special(pipe, bytes.get(at..end).unwrap_or_default(), replies)?;
             at = end;
             pipeline = match self.pipelines.get_mut(pipe as usize) {
                 Some(pipeline) if pipeline.generation == generation => pipeline,
                 _ => return Ok(()),
             };
+            aside =
+                Aside { retries: &mut self.retries, watchful: &mut self.watchful, around: &self.around, now: self.now };
         }
         pipeline.compact();
         if self.refused && pipeline.queued() < self.options.node_queue_bytes {
@@ -119,9 +124,12 @@ impl Backend {
         let request =
             if verdict != Verdict::Pass && request.pending.traits.blocks() { self.rearm(request) } else { request };
         match verdict {
-            Verdict::Pass => {
-                self.retries.overtaken_by(&request.pending, &request.frame, replies);
-                replies.deliver(request.pending.ticket, answer.reply);
+            _ if request.pending.traits == Traits::Here => self.here(&answer, &verdict, request, replies),
+            Verdict::Pass => self.pass(request, answer.reply, replies),
+            Verdict::Missing => {
+                if let Some(request) = self.cure(pipe, proto, request, reply, replies) {
+                    self.pass(request, answer.reply, replies);
+                }
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
             Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
@@ -136,6 +144,26 @@ impl Backend {
             }
         }
         Ok(())
+    }
+
+    /// The error is the client's.
+    fn pass(&mut self, request: Taken, reply: &[u8], replies: &mut Replies) {
+        self.retries.overtaken_by(&request.pending, &request.frame, replies);
+        self.note_slow(&request.pending, &request.frame);
+        replies.deliver(request.pending.ticket, reply);
+    }
+
+    /// The request was for this node alone: whatever it says is the answer.
+    fn here(&mut self, answer: &Answer<'_>, verdict: &Verdict, request: Taken, replies: &mut Replies) {
+        if let Verdict::Moved(target) = verdict {
+            self.hint(Hint::Moved);
+            if let Some(&node) = self.by_addr.get(&target.addr(&answer.from))
+                && self.view.unchanged_since(target.slot, request.pending.epoch)
+            {
+                self.view.set(target.slot, node);
+            }
+        }
+        replies.deliver(request.pending.ticket, answer.reply);
     }
 
     fn moved(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
@@ -227,6 +255,26 @@ struct Answer<'a> {
     reply: &'a [u8],
 }
 
+/// What looks on while replies are delivered.
+struct Aside<'a> {
+    retries: &'a mut Retries,
+    watchful: &'a mut Watchful,
+    around: &'a Surroundings,
+    now: Millis,
+}
+
+impl Aside<'_> {
+    /// A request is answered: others may not run behind it, and it may have been slow.
+    #[cold]
+    fn look(&mut self, pending: &Pending, frame: &[u8], replies: &mut Replies) {
+        if !self.retries.is_empty() {
+            self.retries.overtaken_by(pending, frame, replies);
+        }
+        let around = self.around;
+        self.watchful.look(pending, frame, self.now, || around.ready.push(around.desk));
+    }
+}
+
 /// Delivers whole replies from `at` on, which moves with them, up to one that is perhaps not the client's: gives
 /// where that one ends, or `None` when no whole reply is left.
 #[inline]
@@ -234,9 +282,10 @@ fn deliver(
     pipeline: &mut Pipeline,
     bytes: &[u8],
     at: &mut usize,
-    retries: &mut Retries,
+    aside: &mut Aside<'_>,
     replies: &mut Replies,
 ) -> Result<Option<usize>, Broken> {
+    let careful = !aside.retries.is_empty() || aside.watchful.expects_slow(pipeline, aside.now);
     while let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) {
         let Some(len) = pipeline.scanner.end(rest)? else { return Ok(None) };
         let reply = rest.get(..len).unwrap_or_default();
@@ -247,9 +296,8 @@ fn deliver(
         if !pipeline.skip_prelude(reply) {
             match pipeline.pop() {
                 Some(Expect::Deliver(pending)) => {
-                    if !retries.is_empty() {
-                        let frame = pipeline.popped_frame(pending.len as usize);
-                        retries.overtaken_by(&pending, frame, replies);
+                    if careful {
+                        aside.look(&pending, pipeline.popped_frame(pending.len as usize), replies);
                     }
                     replies.deliver(pending.ticket, reply);
                 }

@@ -94,7 +94,9 @@ mod tests {
 
     #[test]
     fn what_waits_for_ever_or_is_wrong_has_none() {
-        for line in ["BLPOP a 0", "BLPOP a -1", "BLPOP a x", "BLPOP a inf", "BLPOP a 1e300", "XREAD BLOCK 0 STREAMS s $"] {
+        for line in
+            ["BLPOP a 0", "BLPOP a -1", "BLPOP a x", "BLPOP a inf", "BLPOP a 1e300", "XREAD BLOCK 0 STREAMS s $"]
+        {
             assert_eq!(timeout(&frame(line)), None, "{line}");
         }
     }

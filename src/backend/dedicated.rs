@@ -143,27 +143,38 @@ impl Backend {
         }
     }
 
-    /// Ends the waiting of a blocked client, as CLIENT UNBLOCK does: with an error, or as if its time were up. The
-    /// reply through `ticket` is 1 if it was blocked and 0 if not.
-    pub fn unblock(&mut self, client: u64, with_error: bool, ticket: Ticket, replies: &mut Replies) {
-        let Some(loan) = self.loans.get(&(client, BLOCKED)) else { return replies.deliver(ticket, b":0\r\n") };
+    /// Ends the waiting of a blocked client, as CLIENT UNBLOCK does: with an error, or as if its time were up.
+    pub fn unblock(&mut self, client: u64, with_error: bool, replies: &mut Replies) {
+        let keys: Vec<LoanKey> = self.loans.range((client, 0)..=(client, BLOCKED)).map(|(&key, _)| key).collect();
+        for key in keys {
+            self.unblock_one(key, with_error, replies);
+        }
+    }
+
+    fn unblock_one(&mut self, key: LoanKey, with_error: bool, replies: &mut Replies) {
+        let Some(loan) = self.loans.get(&key) else { return };
         let (slot, proto, held) = (loan.slot, loan.proto, loan.pipe);
         let at_a_node = held.and_then(|pipe| self.pipelines.get(pipe as usize));
         if let Some(pipeline) = at_a_node.filter(|pipeline| matches!(pipeline.state, State::Ready(_))) {
             let (node, name) = (pipeline.node, pipeline.name);
-            let Some(name) = name else { return replies.deliver(ticket, b":0\r\n") };
-            return self.unblock_at(node, name, with_error, (slot, proto), ticket);
+            if let Some((name, ticket)) = name.zip(replies.nobodys()) {
+                self.unblock_at(node, name, with_error, (slot, proto), ticket);
+            }
+            return;
         }
-        let mut requests = self.retries.take_bound((client, slot));
+        // No node has it yet.
+        let mut requests = self.retries.take_bound((key.0, slot));
         requests.extend(held.into_iter().flat_map(|pipe| self.discard(pipe)));
-        replies.deliver(ticket, if requests.is_empty() { b":0\r\n" } else { b":1\r\n" });
         for request in requests {
-            match with_error {
-                true => replies.fail(request.pending.ticket, "UNBLOCKED client unblocked via CLIENT UNBLOCK"),
-                false => replies.deliver(request.pending.ticket, not_run(proto)),
+            let ticket = request.pending.ticket;
+            match ticket.part() {
+                _ if with_error => replies.fail(ticket, "UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+                // One of several nodes that were asked how many replicas have a write.
+                Some(_) => replies.deliver(ticket, b":0\r\n"),
+                None => replies.deliver(ticket, not_run(proto)),
             }
         }
-        self.close_loan((client, BLOCKED));
+        self.close_loan(key);
     }
 
     /// Tells `node` to unblock the connection that it knows by `name`.

@@ -7,6 +7,7 @@
 //! - `send`, `flush`, `read`: the way of a request, called by the worker's turn (this file)
 //! - [`answers`]: what follows from an error reply
 //! - [`absent`]: nodes that are out of reach
+//! - [`here`]: requests that only one node may answer
 //! - [`repair`]: lost connections, deadlines, new maps
 
 mod absent;
@@ -14,13 +15,17 @@ mod answers;
 mod blocked;
 mod dedicated;
 mod health;
+mod here;
 mod options;
 mod pipeline;
 mod prelude;
 mod record;
 mod redirect;
 mod repair;
+mod report;
 mod retry;
+mod scripts;
+mod slow;
 mod view;
 
 use std::cell::RefCell;
@@ -43,7 +48,11 @@ pub use options::{Counts, Options};
 use pipeline::{Holder, LoanKey, Pipeline, State};
 pub use prelude::{EXEC, MULTI};
 use record::{Expect, Pending, Taken, Traits};
+pub use report::NodeReport;
 use retry::Retries;
+pub use scripts::Scripts;
+pub use slow::Slow;
+use slow::Watchful;
 use view::{NOBODY, NodeId, View};
 
 /// Milliseconds since the worker began; read once a turn.
@@ -87,6 +96,8 @@ struct Node {
     pool: Pool,
     /// Whether the map that was adopted last names it.
     listed: bool,
+    /// Connections to it that broke or could not be made.
+    lost: u64,
 }
 
 impl Node {
@@ -114,6 +125,10 @@ pub struct Surroundings {
     pub token: Token,
     /// Pushed on the ready list when a dialling task has ended.
     pub dialed: Token,
+    /// Pushed on the ready list when requests were slow.
+    pub desk: Token,
+    /// What clients have loaded.
+    pub scripts: Arc<Scripts>,
     /// To discovery; when it is full a hint is dropped: the next one will do.
     pub hints: mpsc::Sender<Hint>,
 }
@@ -127,6 +142,8 @@ pub struct Backend {
     view: View,
     /// Each primary with a slot that it owns, for requests without a key.
     primaries: Vec<u16>,
+    /// Each primary, those without slots too.
+    leaders: Vec<NodeId>,
     next_primary: usize,
     pipelines: Slab<Pipeline>,
     generation: u32,
@@ -136,6 +153,8 @@ pub struct Backend {
     loans: BTreeMap<LoanKey, Loan>,
     retries: Retries,
     dialed: Rc<RefCell<Vec<Dialed>>>,
+    /// Scripts on their way to nodes that miss them.
+    sent_scripts: Vec<scripts::Sent>,
     now: Millis,
     /// When something has to be looked at again.
     wake_at: Millis,
@@ -144,6 +163,7 @@ pub struct Backend {
     /// Whether a pipeline that was full has room again.
     drained: bool,
     jitter: u32,
+    watchful: Watchful,
     /// What happened, for `INFO` and the metrics.
     pub counts: Counts,
 }
@@ -152,6 +172,7 @@ impl Backend {
     /// A backend without nodes; [`adopt`](Self::adopt) gives it some.
     #[must_use]
     pub fn new(options: Options, around: Surroundings, seed: u32) -> Self {
+        let watchful = Watchful::new(options.slow_threshold);
         Self {
             options,
             around,
@@ -159,6 +180,7 @@ impl Backend {
             by_addr: HashMap::new(),
             view: View::new(),
             primaries: Vec::new(),
+            leaders: Vec::new(),
             next_primary: seed as usize,
             pipelines: Slab::new(),
             generation: 0,
@@ -166,11 +188,13 @@ impl Backend {
             loans: BTreeMap::new(),
             retries: Retries::default(),
             dialed: Rc::default(),
+            sent_scripts: Vec::new(),
             now: 0,
             wake_at: NEVER,
             refused: false,
             drained: false,
             jitter: seed | 1,
+            watchful,
             counts: Counts::default(),
         }
     }
@@ -236,6 +260,12 @@ impl Backend {
     #[must_use]
     pub fn primaries(&self) -> &[u16] {
         &self.primaries
+    }
+
+    /// Whether both slots belong to one node.
+    #[must_use]
+    pub fn share_a_node(&self, one: u16, other: u16) -> bool {
+        self.view.owner(one) == self.view.owner(other)
     }
 
     /// A slot of some primary, another one each time, for requests without a key; slot 0 while none is known.

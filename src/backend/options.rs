@@ -29,6 +29,8 @@ pub struct Options {
     pub dedicated: usize,
     /// `[limits] reply`: the largest reply that a node may send, in bytes.
     pub max_reply_bytes: usize,
+    /// `[slowlog] threshold`: a request that takes so long is noted; zero notes all.
+    pub slow_threshold: Duration,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             node_queue_bytes: 64 << 20,
             dedicated: 512,
             max_reply_bytes: 1 << 30,
+            slow_threshold: Duration::from_millis(10),
         }
     }
 }

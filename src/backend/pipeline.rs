@@ -88,6 +88,8 @@ pub(super) struct Pipeline {
     popped: u64,
     /// Records in the FIFO that have no ticket.
     late: usize,
+    /// Requests before this one may be older than those in front of them.
+    detour: u64,
     /// The replies in front of the one to the oldest request, while they come; and those of the last one.
     prelude: Option<Prelude>,
     told: Option<Prelude>,
@@ -115,6 +117,7 @@ impl Pipeline {
             pushed: 0,
             popped: 0,
             late: 0,
+            detour: 0,
             prelude: None,
             told: None,
             inbox: Vec::new(),
@@ -247,6 +250,24 @@ impl Pipeline {
         self.pushed - self.popped == self.fifo.len() as u64
     }
 
+    /// The request that was put in last did not come straight from its client.
+    pub(super) const fn note_detour(&mut self) {
+        self.detour = self.pushed;
+    }
+
+    /// Whether there are requests that may be older than those in front of them.
+    pub(super) const fn has_detours(&self) -> bool {
+        self.popped < self.detour
+    }
+
+    /// For how long the request whose reply is next has been under way.
+    pub(super) fn head_age(&self, now: Millis) -> Option<Millis> {
+        match self.fifo.front()? {
+            Expect::Deliver(pending) => Some(pending.age(now)),
+            Expect::Late { .. } | Expect::Clean { .. } => None,
+        }
+    }
+
     /// How many requests were ever put in.
     pub(super) const fn pushed(&self) -> u64 {
         self.pushed
@@ -347,15 +368,20 @@ impl Pipeline {
     }
 
     /// Takes the requests that `expired` names; their places stay in the FIFO as [`Expect::Late`].
-    pub(super) fn expire(&mut self, mut expired: impl FnMut(&Pending) -> bool) -> Vec<Pending> {
+    pub(super) fn expire(&mut self, mut expired: impl FnMut(&Pending) -> bool) -> Vec<Taken> {
         let mut out = Vec::new();
+        let mut at = self.answered;
         for expect in &mut self.fifo {
+            let end = at + expect.len();
+            let frame = plain(self.outbox.get(at..end).unwrap_or_default());
+            at = end;
             if let Expect::Deliver(pending) = expect
                 && !pending.traits.blocks()
                 && expired(pending)
             {
                 let late = Expect::Late { len: pending.len };
-                out.extend(std::mem::replace(expect, late).into_pending());
+                let pending = std::mem::replace(expect, late).into_pending();
+                out.extend(pending.map(|pending| Taken { pending, frame: frame.into(), may_have_run: true }));
                 self.late += 1;
             }
         }

@@ -40,6 +40,8 @@ pub(super) enum Traits {
     Read,
     /// It may change something.
     Write,
+    /// It only reads, and only this node may answer it: see `here`.
+    Here,
     /// It only reads, and the next reply is that of the ASKING in front of it.
     ReadAsking,
     /// It may change something, and the next reply is that of the ASKING in front of it.
@@ -65,13 +67,13 @@ impl Traits {
     }
 
     pub(super) const fn is_read(self) -> bool {
-        matches!(self, Self::Read | Self::ReadAsking | Self::ReadUnit | Self::Watch | Self::ReadBlock)
+        matches!(self, Self::Read | Self::ReadAsking | Self::ReadUnit | Self::Watch | Self::ReadBlock | Self::Here)
     }
 
     /// Whether replies to something else may come before the one that counts.
     #[inline]
     pub(super) const fn has_prelude(self) -> bool {
-        !matches!(self, Self::Read | Self::Write)
+        !matches!(self, Self::Read | Self::Write | Self::Here)
     }
 
     /// Whether all that comes before it is one ASKING.

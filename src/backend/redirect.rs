@@ -19,6 +19,8 @@ pub(super) enum Verdict {
     Later(Hint),
     /// Not executed, because the node is no longer the primary that the map says it is.
     Stale,
+    /// Not executed, because the node does not know the script or the function.
+    Missing,
     /// The node does not accept the proxy itself.
     Unauthenticated,
 }
@@ -51,6 +53,8 @@ pub(super) fn read(reply: &[u8]) -> Verdict {
         "CLUSTERDOWN" | "LOADING" => Verdict::Later(Hint::Unowned),
         "READONLY" | "MASTERDOWN" => Verdict::Stale,
         "NOAUTH" | "WRONGPASS" => Verdict::Unauthenticated,
+        "NOSCRIPT" => Verdict::Missing,
+        "ERR" if rest == "Function not found" => Verdict::Missing,
         _ => Verdict::Pass,
     }
 }

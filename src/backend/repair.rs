@@ -61,6 +61,9 @@ impl Backend {
         let wait = pipeline.health.lost(was_ready, self.now, &mut self.jitter);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
+        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
+            node.lost += 1;
+        }
         let requests = pipeline.take_all();
         if std::mem::take(&mut self.refused) {
             // Whoever found the connection full finds another one, or none: in this turn or in one more.
@@ -93,6 +96,10 @@ impl Backend {
         replies: &mut Replies,
     ) {
         let traits = request.pending.traits;
+        if traits == Traits::Here {
+            let text = format!("PROXYUNKNOWN the connection to {addr} was lost");
+            return replies.fail(request.pending.ticket, &text);
+        }
         if traits == Traits::Exec && !request.may_have_run {
             return replies.deliver(request.pending.ticket, not_run(proto));
         }
@@ -168,6 +175,9 @@ impl Backend {
         } else {
             self.push(pipe, frame, pending);
         }
+        if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
+            pipeline.note_detour();
+        }
         if let Some(mark) = Mark::of(pipe, &self.pipelines) {
             self.retries.went(key, sequence, mark, &self.pipelines);
         }
@@ -212,9 +222,12 @@ impl Backend {
         for delayed in self.retries.due(now, pipelines, expired) {
             if self.expired(&delayed.request.pending) {
                 self.counts.timed_out += 1;
+                self.note_slow(&delayed.request.pending, &delayed.request.frame);
                 let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
                 delayed.give_up(replies);
-                bound.into_iter().for_each(|key| self.close_loan(key));
+                if let Some(key) = bound {
+                    self.close_loan(key);
+                }
             } else {
                 self.send_again(delayed.proto, delayed.request);
             }
@@ -265,18 +278,21 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let expired = |pending: &Pending| pending.age(now) >= timeout;
         let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
-        for request in pipeline.take_unsent(expired) {
+        let unsent = pipeline.take_unsent(expired);
+        let late = pipeline.expire(expired);
+        for request in unsent {
             self.counts.timed_out += 1;
+            self.note_slow(&request.pending, &request.frame);
             let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
             replies.fail(request.pending.ticket, &text);
             self.drained |= std::mem::take(&mut self.refused);
         }
-        let late = pipeline.expire(expired);
         if late.is_empty() {
             return self.settle(pipe);
         }
-        for pending in late {
+        for Taken { pending, frame, .. } in late {
             self.counts.timed_out += 1;
+            self.note_slow(&pending, &frame);
             let text =
                 format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
             replies.fail(pending.ticket, &text);
@@ -295,6 +311,8 @@ impl Backend {
             let owner = map.slots.get(usize::from(slot)).and_then(|&index| ids.get(usize::from(index)));
             self.view.set(slot, owner.copied().unwrap_or(NOBODY));
         }
+        self.leaders =
+            (map.nodes.iter().zip(&ids)).filter(|(node, _)| node.role == Role::Primary).map(|(_, &id)| id).collect();
         self.primaries = (0u16..)
             .zip(&map.nodes)
             .filter(|(_, node)| node.role == Role::Primary)
@@ -313,9 +331,13 @@ impl Backend {
             }
             return id;
         }
-        let node = Node { addr: addr.clone(), pipes: [None; 2], pool: Pool::default(), listed: true };
+        self.add_node(addr.clone(), true)
+    }
+
+    fn add_node(&mut self, addr: Addr, listed: bool) -> NodeId {
+        let node = Node { addr: addr.clone(), pipes: [None; 2], pool: Pool::default(), listed, lost: 0 };
         let id = self.nodes.insert(node) as NodeId;
-        self.by_addr.insert(addr.clone(), id);
+        self.by_addr.insert(addr, id);
         id
     }
 
@@ -325,14 +347,8 @@ impl Backend {
         if let Some(&id) = self.by_addr.get(&addr) {
             return Some(id);
         }
-        // Until a map names it, it stays as long as the next map.
-        self.options.addresses.allows(&addr).then(|| {
-            let id =
-                self.nodes.insert(Node { addr: addr.clone(), pipes: [None; 2], pool: Pool::default(), listed: false })
-                    as NodeId;
-            self.by_addr.insert(addr, id);
-            id
-        })
+        // It stays until the next map, unless that names it.
+        self.options.addresses.allows(&addr).then(|| self.add_node(addr, false))
     }
 
     /// What waits unsent for a node that no longer owns its slot goes to the one that does.
@@ -346,7 +362,11 @@ impl Backend {
             let strays = if stays { Vec::new() } else { pipeline.take_unsent(|p| view.owner(p.slot) != node) };
             let generation = pipeline.generation;
             for request in strays {
-                self.send_again(proto, request);
+                if request.pending.traits == Traits::Here {
+                    replies.fail(request.pending.ticket, "PROXYUNSENT not executed: the slot has a new owner");
+                } else {
+                    self.send_again(proto, request);
+                }
             }
             let is_same = self.pipelines.get(pipe as usize).is_some_and(|pipeline| pipeline.generation == generation);
             if is_same && self.nodes.get(usize::from(node)).is_some_and(|node| !node.listed) {

@@ -1,53 +1,14 @@
-//! What clients may ask about commands and about themselves: COMMAND, CLIENT INFO, names for CONFIG GET.
+//! What clients may ask about commands: COMMAND and its subcommands, and names for CONFIG GET.
+//!
+//! All of it comes from the table and from what `command::told` says beyond it.
 
 use super::state::{Flow, Room, Session, refuse, say};
-use crate::command::keys;
-use crate::command::{self, Spec};
+use super::{glob, helps};
+use crate::command::told::{self, Begin, Find, KeySpec};
+use crate::command::{self, Spec, keys};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
 use crate::resp::{Proto, encode};
-
-/// The parameters that any client may read from a node: no secret, no path.
-pub(super) const SAFE_PARAMETERS: &[&str] = &[
-    "appendfsync",
-    "appendonly",
-    "databases",
-    "maxmemory",
-    "maxmemory-policy",
-    "notify-keyspace-events",
-    "proto-max-bulk-len",
-    "replica-read-only",
-    "save",
-    "slave-read-only",
-    "timeout",
-];
-
-impl Session {
-    /// The line that CLIENT INFO gives, with the fields of Redis 7.0 that mean something here.
-    pub(super) fn describe(&self, client: ClientId, room: &Room) -> String {
-        let (in_flight, held) = room.replies.queue(client).map_or((0, 0), |queue| (queue.in_flight(), queue.held()));
-        let seconds = |ms: u64| ms / 1000;
-        let said = &self.introduction;
-        let [channels, patterns, shards] = room.pubsub.counts(client);
-        let flags = if room.pubsub.has(client) { "P" } else { "N" };
-        format!(
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db=0 sub={channels} psub={patterns} ssub={shards} multi=-1 \
-             qbuf=0 qbuf-free=0 obl=0 oll={in_flight} omem={held} events=r cmd={} user={} redir=-1 resp={} \
-             lib-name={} lib-ver={}\n",
-            self.id,
-            self.peer,
-            self.local,
-            said.name,
-            seconds(room.now.saturating_sub(self.since)),
-            seconds(self.idle_ms(room.now)),
-            self.last_command.map_or_else(|| "NULL".to_owned(), Spec::full_name),
-            self.user_name(room),
-            if self.proto == Proto::Resp3 { 3 } else { 2 },
-            said.library,
-            said.library_version,
-        )
-    }
-}
 
 /// `COMMAND …`, from the table.
 pub(super) fn commands(
@@ -59,15 +20,9 @@ pub(super) fn commands(
 ) -> Flow {
     let proto = session.proto;
     match spec.name {
-        "command" => say(client, room, |out| {
-            encode::array(out, command::COUNT);
-            command::all().for_each(|spec| row(spec, proto, out));
-        }),
+        "command" => say(client, room, |out| rows(proto, out)),
         "count" => say(client, room, |out| encode::integer(out, command::COUNT as i64)),
-        "info" if request.argc() == 2 => say(client, room, |out| {
-            encode::array(out, command::COUNT);
-            command::all().for_each(|spec| row(spec, proto, out));
-        }),
+        "info" if request.argc() == 2 => say(client, room, |out| rows(proto, out)),
         "info" => say(client, room, |out| {
             encode::array(out, request.argc() - 2);
             for name in request.args().skip(2) {
@@ -77,16 +32,11 @@ pub(super) fn commands(
                 }
             }
         }),
-        "list" if request.argc() == 2 => say(client, room, |out| {
-            encode::array(out, command::COUNT);
-            command::all().for_each(|spec| encode::bulk(out, spec.name.as_bytes()));
-        }),
+        "list" => list(client, request, room),
         "docs" => say(client, room, |out| docs(request, proto, out)),
-        "getkeys" => get_keys(client, request, room),
-        _ => {
-            let text = format!("ERR 'command|{}' is not supported by this version of slotway yet", spec.name);
-            refuse(client, &text, room)
-        }
+        "getkeys" => get_keys(client, request, None, room),
+        "getkeysandflags" => get_keys(client, request, Some(proto), room),
+        _ => say(client, room, |out| helps::write("COMMAND", helps::COMMAND, out)),
     }
 }
 
@@ -98,28 +48,115 @@ fn named(name: &[u8]) -> Option<&'static Spec> {
     }
 }
 
-/// One row as COMMAND gives it: ten elements since Redis 7.0, of which tips and key specifications are empty.
+fn rows(proto: Proto, out: &mut Vec<u8>) {
+    encode::array(out, command::COUNT);
+    command::all().for_each(|spec| row(spec, proto, out));
+}
+
+/// One row as COMMAND gives it since Redis 7.0.
 fn row(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
+    let told = told::told(spec);
     encode::array(out, 10);
     encode::bulk(out, spec.full_name().as_bytes());
     encode::integer(out, i64::from(spec.arity));
-    let flags: Vec<&str> = spec.flags.names().collect();
-    encode::set(out, flags.len(), proto);
-    for flag in flags {
-        encode::simple(out, flag);
-    }
+    names(&spec.flags.names().collect::<Vec<_>>(), proto, out);
     let (first, last, step) = spec.legacy_keys();
     for number in [first, last, step] {
         encode::integer(out, number);
     }
-    encode::set(out, 0, proto);
-    encode::array(out, 0);
-    encode::array(out, 0);
-    encode::array(out, spec.subs.len());
+    let categories: Vec<String> = told::categories(spec).iter().map(|name| format!("@{name}")).collect();
+    names(&categories.iter().map(String::as_str).collect::<Vec<_>>(), proto, out);
+    encode::set(out, told.tips.len(), proto);
+    told.tips.iter().for_each(|tip| encode::bulk(out, tip.as_bytes()));
+    encode::set(out, told.keys.len(), proto);
+    told.keys.iter().for_each(|keys| key_spec(keys, proto, out));
+    // A set only where there is nothing, as servers have it.
+    if spec.subs.is_empty() {
+        encode::set(out, 0, proto);
+    } else {
+        encode::array(out, spec.subs.len());
+    }
     spec.subs.iter().for_each(|sub| row(sub, proto, out));
 }
 
-/// What there is to tell of a command without its manual: its name.
+/// A set of simple strings.
+fn names(names: &[&str], proto: Proto, out: &mut Vec<u8>) {
+    encode::set(out, names.len(), proto);
+    for name in names {
+        encode::simple(out, name);
+    }
+}
+
+fn key_spec(spec: &KeySpec, proto: Proto, out: &mut Vec<u8>) {
+    let text = |out: &mut Vec<u8>, text: &str| encode::bulk(out, text.as_bytes());
+    encode::map(out, 3, proto);
+    text(out, "flags");
+    names(&spec.flags, proto, out);
+    text(out, "begin_search");
+    let keyword = if let Begin::Keyword(word, _) = spec.begin { Some(word) } else { None };
+    let begin: (&str, &[(&str, i64)]) = match &spec.begin {
+        Begin::Index(index) => ("index", &[("index", *index)]),
+        Begin::Keyword(_, from) => ("keyword", &[("startfrom", *from)]),
+        Begin::Unknown => ("unknown", &[]),
+    };
+    let find: (&str, &[(&str, i64)]) = match &spec.find {
+        Find::Range(last, step, limit) => ("range", &[("lastkey", *last), ("keystep", *step), ("limit", *limit)]),
+        Find::Count(at, first, step) => ("keynum", &[("keynumidx", *at), ("firstkey", *first), ("keystep", *step)]),
+        Find::Unknown => ("unknown", &[]),
+    };
+    search(begin, keyword, proto, out);
+    text(out, "find_keys");
+    search(find, None, proto, out);
+}
+
+/// One half of a key specification: its type and its numbers, with a word in front of them or without.
+fn search((kind, numbers): (&str, &[(&str, i64)]), keyword: Option<&str>, proto: Proto, out: &mut Vec<u8>) {
+    encode::map(out, 2, proto);
+    encode::bulk(out, b"type");
+    encode::bulk(out, kind.as_bytes());
+    encode::bulk(out, b"spec");
+    encode::map(out, numbers.len() + usize::from(keyword.is_some()), proto);
+    if let Some(word) = keyword {
+        encode::bulk(out, b"keyword");
+        encode::bulk(out, word.as_bytes());
+    }
+    for (name, number) in numbers {
+        encode::bulk(out, name.as_bytes());
+        encode::integer(out, *number);
+    }
+}
+
+/// Commands and subcommands.
+fn everything() -> impl Iterator<Item = &'static Spec> {
+    command::all().flat_map(|spec| std::iter::once(spec).chain(spec.subs))
+}
+
+/// `COMMAND LIST [FILTERBY MODULE name|ACLCAT category|PATTERN pattern]`.
+fn list(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    let is = |at: usize, name: &str| request.arg(at).is_some_and(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
+    let wanted = request.arg(4).unwrap_or_default();
+    let names: Vec<String> = match request.argc() {
+        2 => everything().map(Spec::full_name).collect(),
+        5 if is(2, "FILTERBY") && is(3, "MODULE") => Vec::new(),
+        5 if is(2, "FILTERBY") && is(3, "ACLCAT") => {
+            let belongs =
+                |spec: &&Spec| told::categories(spec).iter().any(|name| name.as_bytes().eq_ignore_ascii_case(wanted));
+            everything().filter(belongs).map(Spec::full_name).collect()
+        }
+        5 if is(2, "FILTERBY") && is(3, "PATTERN") => {
+            everything().map(Spec::full_name).filter(|name| glob::matches(wanted, name.as_bytes())).collect()
+        }
+        _ => return refuse(client, "ERR syntax error", room),
+    };
+    say(client, room, |out| {
+        encode::array(out, names.len());
+        for name in &names {
+            encode::bulk(out, name.as_bytes());
+        }
+    })
+}
+
+/// What there is to tell of commands without their manual: what each does, its group, since when it is there.
 fn docs(request: &Request<'_>, proto: Proto, out: &mut Vec<u8>) {
     let asked: Vec<&Spec> = match request.argc() {
         2 => command::all().collect(),
@@ -127,13 +164,33 @@ fn docs(request: &Request<'_>, proto: Proto, out: &mut Vec<u8>) {
     };
     encode::map(out, asked.len(), proto);
     for spec in asked {
-        encode::bulk(out, spec.full_name().as_bytes());
-        encode::map(out, 0, proto);
+        doc(spec, proto, out);
     }
 }
 
-/// `COMMAND GETKEYS command …`.
-fn get_keys(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+fn doc(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
+    let told = told::told(spec);
+    let of = spec.parent.map(str::to_uppercase);
+    let summary = of.map_or_else(|| told.summary.to_owned(), |of| format!("A subcommand of {of}: see {of} HELP."));
+    // redis-cli does not bear commands without one.
+    let group = if told.group.is_empty() { "server" } else { told.group };
+    let facts = [("summary", summary.as_str()), ("since", told.since), ("group", group)];
+    let facts: Vec<_> = facts.into_iter().filter(|(_, fact)| !fact.is_empty()).collect();
+    encode::bulk(out, spec.full_name().as_bytes());
+    encode::map(out, facts.len() + usize::from(!spec.subs.is_empty()), proto);
+    for (name, fact) in facts {
+        encode::bulk(out, name.as_bytes());
+        encode::bulk(out, fact.as_bytes());
+    }
+    if !spec.subs.is_empty() {
+        encode::bulk(out, b"subcommands");
+        encode::map(out, spec.subs.len(), proto);
+        spec.subs.iter().for_each(|sub| doc(sub, proto, out));
+    }
+}
+
+/// `COMMAND GETKEYS command …`; `flags` are told too, in the shape of a protocol, if it is given.
+fn get_keys(client: ClientId, request: &Request<'_>, flags: Option<Proto>, room: &mut Room) -> Flow {
     let Some(inner) = request.skip(2) else { return refuse(client, "ERR Invalid command specified", room) };
     let Some(spec) = command::lookup(inner.name()).and_then(|spec| spec.resolve(&inner)) else {
         return refuse(client, "ERR Invalid command specified", room);
@@ -151,8 +208,32 @@ fn get_keys(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
         Ok(()) => say(client, room, |out| {
             encode::array(out, found.len());
             for at in found {
-                encode::bulk(out, inner.arg(at).unwrap_or_default());
+                if let Some(proto) = flags {
+                    encode::array(out, 2);
+                    encode::bulk(out, inner.arg(at).unwrap_or_default());
+                    names(key_flags(spec, &inner, at), proto, out);
+                } else {
+                    encode::bulk(out, inner.arg(at).unwrap_or_default());
+                }
             }
         }),
     }
+}
+
+/// What happens to the key at this argument. Where no rule tells where keys are, it is the last one's (SORT's STORE).
+fn key_flags(spec: &Spec, request: &Request<'_>, at: usize) -> &'static [&'static str] {
+    let says = |words: &[&str]| {
+        let mut options = request.args().skip(2);
+        options.any(|arg| words.iter().any(|word| arg.eq_ignore_ascii_case(word.as_bytes())))
+    };
+    match spec.name {
+        // What these do depends on their options.
+        "set" if !says(&["GET"]) => return &["OW", "update"],
+        "bitfield" if !says(&["SET", "INCRBY"]) => return &["RO", "access"],
+        "set" | "bitfield" => return &["RW", "access", "update"],
+        _ => {}
+    }
+    let keys = &told::told(spec).keys;
+    let rule = keys.iter().find(|rule| rule.covers(request, at)).or(keys.last());
+    rule.map_or(&[], |rule| &rule.flags)
 }

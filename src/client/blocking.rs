@@ -32,16 +32,11 @@ impl Session {
         }
     }
 
-    /// Ends the waiting of a blocked client as if its time were up, for a drain: what a node has popped for it by
-    /// then still reaches it.
-    pub fn wake(&mut self, client: ClientId, room: &mut Room) {
+    /// Ends the waiting of a blocked client as if its time were up, or with the error `UNBLOCKED`: what a node has
+    /// popped for it by then still reaches it.
+    pub fn wake(&mut self, client: ClientId, with_error: bool, room: &mut Room) {
         let Some(key) = room.replies.client_key(client) else { return };
-        let nobody = room.replies.open();
-        let ticket = room.replies.reserve(nobody, 0);
-        room.replies.close(nobody);
-        if let Some(ticket) = ticket {
-            room.backend.unblock(key, false, ticket, &mut room.replies);
-        }
+        room.backend.unblock(key, with_error, &mut room.replies);
     }
 
     /// What the client waited for is there.
@@ -95,17 +90,7 @@ pub(super) fn unwatch(client: ClientId, room: &mut Room) {
     }
 }
 
-/// EXEC of a client that watches keys, with nothing under way.
-pub(super) fn exec(session: &mut Session, client: ClientId, slot: u16, room: &mut Room) -> Flow {
-    let mut unit = session.finish(room);
-    if let Some(ticket) = unit.ticket(client, session.proto, room) {
-        let request = Outgoing { frame: &unit.frames, slot, read: unit.read, proto: session.proto };
-        room.backend.exec_watched(request, ticket, &mut room.replies);
-    }
-    Flow::Bound
-}
-
-/// A command that may wait.
+/// A command that may wait for data.
 pub(super) fn block(
     session: &mut Session,
     client: ClientId,
@@ -114,25 +99,16 @@ pub(super) fn block(
     room: &mut Room,
 ) -> Flow {
     let slot = match route::one_slot(spec, request) {
-        Ok(slot) => slot,
+        Ok(slot) => slot.unwrap_or(0),
         Err(refused) => return refuse(client, &refused.to_string(), room),
     };
     if !session.settle(client, room) {
         return Flow::Quiet;
     }
     let frame = request.frame();
-    match slot {
-        None => {
-            if !wait(session, client, frame, room) {
-                return refuse(client, "CLUSTERDOWN no primary of the cluster is known yet", room);
-            }
-        }
-        Some(slot) => {
-            if let Some(ticket) = room.replies.reserve(client, frame.len()) {
-                let read = spec.flags.has(Flags::READONLY);
-                room.backend.block(Outgoing { frame, slot, read, proto: session.proto }, ticket);
-            }
-        }
+    if let Some(ticket) = room.replies.reserve(client, frame.len()) {
+        let read = spec.flags.has(Flags::READONLY);
+        room.backend.block(Outgoing { frame, slot, read, proto: session.proto }, ticket);
     }
     room.process.blocked.fetch_add(1, Ordering::Relaxed);
     Flow::Blocked
@@ -140,19 +116,23 @@ pub(super) fn block(
 
 /// WAIT at every primary; the least number is the answer. A connection waits for what its node had written when it
 /// was last used, so each is used just before.
-fn wait(session: &Session, client: ClientId, frame: &[u8], room: &mut Room) -> bool {
+pub(super) fn wait(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
     let slots = room.backend.primaries().to_vec();
     if slots.is_empty() {
-        return false;
+        return refuse(client, "CLUSTERDOWN no primary of the cluster is known yet", room);
+    }
+    if !session.settle(client, room) {
+        return Flow::Quiet;
     }
     let mut frames = Vec::new();
     encode::request(&mut frames, &[b"PING"]);
-    frames.extend_from_slice(frame);
-    if let Some(whole) = room.replies.reserve(client, frame.len()) {
+    frames.extend_from_slice(request.frame());
+    if let Some(whole) = room.replies.reserve(client, request.frame().len()) {
         let gather = Gather::new(Merge::Min, session.proto, slots.len() as u32);
         for (ticket, &slot) in room.replies.split(whole, gather, slots.len() as u32).zip(&slots) {
             room.backend.block(Outgoing { frame: &frames, slot, read: true, proto: session.proto }, ticket);
         }
     }
-    true
+    room.process.blocked.fetch_add(1, Ordering::Relaxed);
+    Flow::Blocked
 }

@@ -4,6 +4,7 @@
 //! An ordinary client pays one look at a flag for all of this.
 
 use super::state::{Flow, Room, Session, refuse};
+use super::subscriber;
 use crate::command::{Flags, Spec};
 use crate::replies::ClientId;
 use crate::resp::Proto;
@@ -27,7 +28,7 @@ impl Session {
             return self.within(client, spec, request, room);
         }
         if room.pubsub.has(client) {
-            return if self.proto == Proto::Resp2 { self.subscribed(client, spec, request, room) } else { None };
+            return if self.proto == Proto::Resp2 { subscriber::restrict(client, spec, request, room) } else { None };
         }
         self.ordinary = true;
         None

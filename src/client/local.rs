@@ -2,14 +2,19 @@
 //!
 //! Those that shape the session are in `setup`, those that describe things in `about` and `info`.
 
+use super::desk::Question;
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{Select, about, info, publish, setup};
+use super::{ClusterView, Select, about, asking, draws, errands, info, logs, proxy, publish, setup, single};
 use crate::cluster::slot::slot;
-use crate::command::Spec;
+use crate::command::{Flags, Spec};
 use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::Request;
+use crate::route::Refused;
+
+/// Flags of commands that a client which watches with MONITOR may not use.
+pub(super) const KEYSPACE: u32 = Flags::WRITE.0 | Flags::READONLY.0 | Flags::MAY_REPLICATE.0;
 
 /// Answers `request`, one of `spec`.
 pub(super) fn answer(
@@ -35,17 +40,28 @@ pub(super) fn answer(
         ("", "role") => role(client, room),
         ("", "info") => info::answer(session, client, request, room),
         ("", "command") | ("command", _) => about::commands(session, client, spec, request, room),
+        ("", "debug") => debug(session, client, spec, request, room),
+        ("", "randomkey") => draws::random_key(session, client, request, room),
+        ("config", "get") => draws::config_get(session, client, request, room),
+        ("", "scan") => scan(session, client, request, room),
         ("", "lolwut") => {
             let text = format!("slotway {}\n", env!("CARGO_PKG_VERSION"));
             let proto = session.proto;
             say(client, room, |out| encode::text(out, &text, proto))
         }
+        ("", "monitor") => monitor(session, client, room),
+        ("slowlog", _) => logs::slowlog(session, client, spec, request, room),
+        ("latency", _) => logs::latency(session, client, spec, request, room),
         ("pubsub", _) => publish::pubsub(session, client, spec, request, room),
         ("client", _) => setup::client(session, client, spec, request, room),
         ("cluster", "keyslot") => {
             let slot = slot(request.arg(2).unwrap_or_default());
             say(client, room, |out| encode::integer(out, i64::from(slot)))
         }
+        ("cluster", _) if room.options.cluster == ClusterView::Single => {
+            single::answer(session, client, spec, request, room)
+        }
+        ("proxy", _) => proxy::answer(session, client, spec, request, room),
         ("cluster", _) => refuse(client, "ERR This instance has cluster support disabled", room),
         ("acl", "whoami") => {
             let name = session.user_name(room).to_owned();
@@ -60,33 +76,28 @@ pub(super) fn answer(
     }
 }
 
-/// Answers a request that could go to any node but must not: `CONFIG GET` of what clients should not see.
-pub(super) fn instead_of_a_node(
-    session: &Session,
-    client: ClientId,
-    spec: &Spec,
-    request: &Request<'_>,
-    room: &mut Room,
-) -> Option<Flow> {
-    if is_safe_for_a_node(spec, request) {
-        return None;
-    }
-    let proto = session.proto;
-    Some(say(client, room, |out| encode::map(out, 0, proto)))
-}
-
-/// Whether a node may be asked, or the client would see what it should not.
-pub(super) fn is_safe_for_a_node(spec: &Spec, request: &Request<'_>) -> bool {
-    let is_config_get = spec.parent == Some("config") && spec.name == "get";
-    let is_safe = |name: &[u8]| about::SAFE_PARAMETERS.iter().any(|safe| safe.as_bytes().eq_ignore_ascii_case(name));
-    !is_config_get || request.args().skip(2).all(is_safe)
-}
-
 fn ping(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
     match (request.argc(), request.arg(1)) {
         (1, _) => say(client, room, |out| out.extend_from_slice(b"+PONG\r\n")),
         (2, Some(text)) => say(client, room, |out| encode::bulk(out, text)),
         _ => refuse(client, "ERR wrong number of arguments for 'ping' command", room),
+    }
+}
+
+/// `DEBUG OBJECT key` describes a key; everything else of DEBUG acts on one server.
+fn debug(session: &mut Session, client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Flow {
+    match (request.arg(1), request.arg(2), request.argc()) {
+        (Some(word), Some(key), 3) if word.eq_ignore_ascii_case(b"OBJECT") => {
+            session.forward(client, spec, request, slot(key), room)
+        }
+        _ => refuse(client, &Refused::Admin(spec).to_string(), room),
+    }
+}
+
+fn scan(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    match crate::scan::begin(request, session.proto) {
+        Ok(page) => errands::begin(session, client, Box::new(page), request.frame().len(), room),
+        Err(text) => refuse(client, text, room),
     }
 }
 
@@ -118,4 +129,16 @@ fn time(client: ClientId, room: &mut Room) -> Flow {
 /// A primary without replicas: what a client must believe that it talks to.
 fn role(client: ClientId, room: &mut Room) -> Flow {
     say(client, room, |out| out.extend_from_slice(b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"))
+}
+
+/// Every command of every client is shown to this one from now on; one that watches already gets no answer, as in
+/// Redis.
+fn monitor(session: &mut Session, client: ClientId, room: &mut Room) -> Flow {
+    if session.is_monitor {
+        return Flow::Taken;
+    }
+    if room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
+        return Flow::Quiet;
+    }
+    asking::ask(session, client, Question::Watch { worker: room.worker, on: true }, room)
 }

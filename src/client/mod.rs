@@ -13,19 +13,36 @@
 //! ```
 
 mod about;
+mod asking;
 mod auth;
 mod blocking;
+mod careful;
+pub mod desk;
+mod draws;
+pub mod errands;
+mod glob;
 mod guard;
+mod helps;
 mod info;
 mod local;
+mod logs;
+mod nodes;
+mod pause;
 mod pinned;
 pub mod process;
+mod proxy;
 mod publish;
+pub mod rights;
+mod roster;
 mod session;
 mod setup;
+mod shown;
+mod single;
+pub mod slow;
 mod state;
 mod subscriber;
 mod transaction;
+mod watch;
 
 pub use process::Process;
 pub use state::{Room, Session};
@@ -52,6 +69,16 @@ pub struct Options {
     pub idle_timeout: std::time::Duration,
     /// `[compat] select`: what `SELECT n` answers for n other than 0.
     pub select: Select,
+    /// `[compat] cluster`: what CLUSTER answers.
+    pub cluster: ClusterView,
+    /// `[commands] deny`: commands that clients may not use.
+    pub deny: Vec<String>,
+    /// `[commands] allow`: commands that they may use although they are denied, also by default.
+    pub allow: Vec<String>,
+    /// `[commands] split`: which commands over several slots are split.
+    pub split: Split,
+    /// `[slowlog] max_len`: how many slow requests are kept; 0 keeps none.
+    pub slow_entries: usize,
 }
 
 /// One of the proxy's own users.
@@ -79,6 +106,28 @@ pub enum Select {
     Ignore,
 }
 
+/// What CLUSTER answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClusterView {
+    /// That there is no cluster, so that no client goes around the proxy.
+    #[default]
+    Disabled,
+    /// One virtual node that owns every slot.
+    Single,
+}
+
+/// Which commands over several slots are split, where that can break nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    /// Reads and writes.
+    #[default]
+    All,
+    /// Reads alone.
+    Reads,
+    /// None: keys of several slots are an error.
+    Off,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -91,6 +140,11 @@ impl Default for Options {
             max_in_flight: 4096,
             idle_timeout: std::time::Duration::ZERO,
             select: Select::Error,
+            cluster: ClusterView::Disabled,
+            deny: Vec::new(),
+            allow: Vec::new(),
+            split: Split::All,
+            slow_entries: 128,
         }
     }
 }

@@ -17,7 +17,7 @@
 //! After WATCH the client is pipelined again: its connection is kept for EXEC, other requests go the common way.
 
 use crate::backend::MULTI;
-use crate::command::Spec;
+use crate::command::{Merge, Spec};
 
 /// What outlasts one request.
 #[derive(Debug, Default)]
@@ -37,13 +37,16 @@ pub(super) struct Transaction {
     pub(super) count: usize,
     /// Those that the proxy answers itself.
     pub(super) own: Vec<Own>,
+    /// Those that concern all nodes: they are among the frames too.
+    pub(super) wide: Vec<Wide>,
     /// The slot of all keys so far.
     pub(super) slot: Option<u16>,
     /// Whether it only reads.
     pub(super) read: bool,
     /// Whether a command was refused: EXEC will be, too.
     pub(super) aborted: bool,
-    /// Bytes held in `own`.
+    watched: bool,
+    /// Bytes held in `own` and `wide`.
     held: usize,
 }
 
@@ -56,11 +59,37 @@ pub(super) struct Own {
     pub(super) frame: Box<[u8]>,
 }
 
+/// A command inside a transaction that concerns all nodes.
+#[derive(Debug)]
+pub(super) struct Wide {
+    /// Its place among the commands.
+    pub(super) place: usize,
+    pub(super) merge: Merge,
+    /// Whether it only reads.
+    pub(super) read: bool,
+    pub(super) frame: Box<[u8]>,
+}
+
 impl Transaction {
     /// Begins one; keys that are watched bind it to their slot.
     pub(super) fn new(watching: Option<u16>) -> Self {
         let frames = MULTI.to_vec();
-        Self { frames, count: 0, own: Vec::new(), slot: watching, read: true, aborted: false, held: 0 }
+        Self {
+            frames,
+            count: 0,
+            own: Vec::new(),
+            wide: Vec::new(),
+            slot: watching,
+            read: true,
+            aborted: false,
+            watched: watching.is_some(),
+            held: 0,
+        }
+    }
+
+    /// Whether keys are watched: it may turn out that nothing of it is to run.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.watched
     }
 
     /// Bytes held.
@@ -83,6 +112,13 @@ impl Transaction {
         self.frames.extend_from_slice(frame);
         self.read &= read;
         self.count += 1;
+    }
+
+    /// Queues a command for the node and all others.
+    pub(super) fn queue_wide(&mut self, frame: &[u8], read: bool, merge: Merge) {
+        self.wide.push(Wide { place: self.count, merge, read, frame: frame.into() });
+        self.held += frame.len() + size_of::<Wide>();
+        self.queue(frame, read);
     }
 
     /// Queues a command that the proxy answers.

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::Options;
+use crate::backend::Scripts;
 use crate::cluster::topology::Topology;
 use crate::pubsub::Registry;
 
@@ -69,12 +70,18 @@ pub struct Process {
     pub registry: Arc<Registry>,
     /// The map of the cluster.
     pub map: Arc<ArcSwap<Topology>>,
+    /// What clients have loaded.
+    pub scripts: Arc<Scripts>,
     /// One for each worker.
     pub tallies: Box<[Tally]>,
     /// Clients ever accepted; the next one's identifier is one more.
     pub accepted: AtomicU64,
     /// Clients refused because there were too many.
     pub refused: AtomicU64,
+    /// Requests that were slow; the next one's identifier.
+    pub slow: AtomicU64,
+    /// The configuration in use, without secrets, for `PROXY CONFIG`.
+    pub effective: String,
     /// Clients that wait in a blocking command.
     pub blocked: AtomicUsize,
     /// Tells this process from another, 40 hexadecimal digits.
@@ -94,9 +101,12 @@ impl Process {
             port,
             registry: Arc::default(),
             map,
+            scripts: Arc::default(),
             tallies: std::iter::repeat_with(Tally::default).take(workers).collect(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
+            effective: String::new(),
             blocked: AtomicUsize::new(0),
             run_id: run_id(),
             started: Instant::now(),

@@ -3,8 +3,7 @@
 //! For a node each worker is one subscriber, however many clients hear it. The registry of the process knows both
 //! numbers, and what they differ by goes into the merge of the replies.
 
-use super::session;
-use super::state::{Flow, Room, Session, refuse};
+use super::state::{Flow, NO_PRIMARY, Room, Session, refuse};
 use crate::command::{Merge, Spec};
 use crate::merge::Gather;
 use crate::replies::ClientId;
@@ -75,7 +74,7 @@ pub(super) fn pubsub(
         _ => gather(Merge::Receivers).with_number(registry.patterns()),
     };
     if slots.is_empty() {
-        return refuse(client, session::NO_PRIMARY, room);
+        return refuse(client, NO_PRIMARY, room);
     }
     session.scatter(client, spec, request, &slots, gather, room)
 }

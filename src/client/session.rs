@@ -2,18 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::state::{Flow, Room, Session, Wait, refuse, wrong_arity};
-use super::{blocking, local, publish, subscriber};
+use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse, wrong_arity};
+use super::{Split, blocking, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Pin, Spec};
 use crate::merge::Gather;
 use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::{Args, Limits, ProtocolError, Request, Step};
-use crate::route::{self, Route};
-
-/// What is said when nobody is there to be asked.
-pub(super) const NO_PRIMARY: &str = "CLUSTERDOWN no primary of the cluster is known yet";
+use crate::route::{self, Refused, Route};
 
 impl Session {
     /// Takes what the client sent.
@@ -23,7 +20,7 @@ impl Session {
         if self.closing {
             return;
         }
-        if !self.inbox.is_empty() {
+        if !self.inbox.is_empty() || self.wait.is_some() {
             self.inbox.extend_from_slice(fresh);
             return self.resume(client, args, room);
         }
@@ -63,11 +60,24 @@ impl Session {
                 queue.held() > room.options.max_output_bytes / 2 || queue.in_flight() > room.options.max_in_flight / 2
             }
             Some(Wait::Node(slot)) => room.backend.lane(slot, self.proto).is_none(),
+            Some(Wait::Pause) => room.pause.is_some_and(|pause| room.now < pause.until),
         }
     }
 
     /// Takes requests from `bytes` as long as it may; gives how many bytes were taken.
+    #[inline]
     fn walk(&mut self, client: ClientId, bytes: &[u8], args: &mut Args, room: &mut Room) -> usize {
+        self.walk_as::<false>(client, bytes, args, room)
+    }
+
+    /// The walk, in two kinds: with a careful look at each request, or as fast as may be.
+    fn walk_as<const CAREFUL: bool>(
+        &mut self,
+        client: ClientId,
+        bytes: &[u8],
+        args: &mut Args,
+        room: &mut Room,
+    ) -> usize {
         let mut taken = 0;
         let mut allowance = Allowance::default();
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
@@ -77,11 +87,19 @@ impl Session {
                     self.wait = Some(Wait::Output);
                     break;
                 }
+                if !CAREFUL && self.needs_care(room) {
+                    return taken + self.walk_as::<true>(client, rest, args, room);
+                }
             }
             let used = match self.decoder.step(rest, args, &allowance.limits) {
                 Ok(Step::Request { used, inline }) => {
                     let request = args.request(rest, used, inline);
-                    match self.take(client, &request, room) {
+                    let flow = if CAREFUL {
+                        self.take_carefully(client, &request, room)
+                    } else {
+                        self.take(client, &request, room)
+                    };
+                    match flow {
                         Flow::Sent => allowance.spend(used),
                         // What the proxy answers itself may be long, and may change what the client may do.
                         Flow::Taken => allowance = Allowance::default(),
@@ -111,6 +129,7 @@ impl Session {
             Flow::Quiet | Flow::Bound => self.wait = Some(Wait::Quiet),
             Flow::Blocked => self.wait = Some(Wait::Blocked),
             Flow::Node(slot) => self.wait = Some(Wait::Node(slot)),
+            Flow::Pause => self.wait = Some(Wait::Pause),
             _ => self.close(),
         }
     }
@@ -126,7 +145,7 @@ impl Session {
 
     /// Takes one request.
     #[inline]
-    fn take(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    pub(super) fn take(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
         let Some(spec) = command::lookup(request.name()).and_then(|spec| spec.resolve(request)) else {
             return self.unknown(client, request, room);
         };
@@ -147,7 +166,7 @@ impl Session {
             Ok(Route::Publish(slot)) => publish::publish(self, client, spec, request, slot, room),
             Ok(Route::Local) => local::answer(self, client, spec, request, room),
             Ok(Route::Pin(pin)) => self.pin(client, spec, request, pin, room),
-            Err(refused) => refuse(client, &refused.to_string(), room),
+            Err(refused) => self.refused(client, spec, request, refused, room),
         };
         self.note(spec, flow, room)
     }
@@ -166,6 +185,7 @@ impl Session {
     fn pin(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, pin: Pin, room: &mut Room) -> Flow {
         match pin {
             Pin::Transaction => self.begin(client, spec, request, room),
+            Pin::Replicas => blocking::wait(self, client, request, room),
             Pin::Blocking | Pin::Subscribe => blocking::block(self, client, spec, request, room),
         }
     }
@@ -189,6 +209,15 @@ impl Session {
         Ok(())
     }
 
+    /// The default refuses it; the operator may allow it.
+    #[cold]
+    fn refused(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, why: Refused, room: &mut Room) -> Flow {
+        if matches!(why, Refused::Admin(_)) && room.rights.allows(spec) {
+            return self.everywhere(client, spec, request, Merge::AllOk, room);
+        }
+        refuse(client, &why.to_string(), room)
+    }
+
     #[inline]
     pub(super) fn forward(
         &mut self,
@@ -204,7 +233,11 @@ impl Session {
         };
         let frame = request.frame();
         if let Some(ticket) = room.replies.reserve(client, frame.len()) {
-            let read = spec.flags.has(Flags::READONLY);
+            let flags = spec.flags;
+            if flags.has(Flags::SKIP_MONITOR) {
+                remember_script(spec, request, room);
+            }
+            let read = flags.has(Flags::READONLY);
             room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, lane, ticket);
         }
         Flow::Sent
@@ -212,15 +245,20 @@ impl Session {
 
     #[cold]
     fn any(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, room: &mut Room) -> Flow {
-        if let Some(flow) = local::instead_of_a_node(self, client, spec, request, room) {
-            return flow;
-        }
         let slot = room.backend.any_slot();
         self.forward(client, spec, request, slot, room)
     }
 
     /// One sub-request a slot; all of a node's leave in one write.
     fn split(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, merge: Merge, room: &mut Room) -> Flow {
+        let may_split = match room.options.split {
+            Split::All => true,
+            Split::Reads => spec.flags.has(Flags::READONLY),
+            Split::Off => false,
+        };
+        if !may_split {
+            return refuse(client, &Refused::CrossSlot.to_string(), room);
+        }
         let parts = std::mem::take(&mut room.parts);
         let blocked = parts.iter().find_map(|part| self.lane(client, part.slot, room).err());
         if blocked.is_none()
@@ -284,6 +322,7 @@ impl Session {
             return flow;
         }
         let frame = request.frame();
+        room.process.scripts.saw(request);
         if let Some(whole) = room.replies.reserve(client, frame.len()) {
             let read = spec.flags.has(Flags::READONLY);
             for (ticket, &slot) in room.replies.split(whole, gather, slots.len() as u32).zip(slots) {
@@ -320,6 +359,14 @@ impl Session {
             let _ = write!(text, "'{}' ", cut(arg));
         }
         refuse(client, &text, room)
+    }
+}
+
+/// Keeps the text of an EVAL, for nodes that are later asked for it by its digest.
+#[cold]
+fn remember_script(spec: &Spec, request: &Request<'_>, room: &Room) {
+    if matches!(spec.name, "eval" | "eval_ro") {
+        room.process.scripts.saw_script(request.arg(1).unwrap_or_default());
     }
 }
 

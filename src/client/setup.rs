@@ -1,8 +1,9 @@
 //! The commands that shape a session: HELLO, AUTH, RESET, CLIENT.
 
-use super::auth;
-use super::state::{Flow, Introduction, Room, Session, ok, refuse, say, wrong_arity};
-use crate::command::Spec;
+use super::desk::{Filter, List, Question};
+use super::state::{Flow, Hears, Introduction, Room, Session, ok, refuse, say, wrong_arity};
+use super::{ClusterView, asking, auth, helps, pause, watch};
+use crate::command::{Spec, keys};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
 use crate::resp::{Proto, encode};
@@ -119,6 +120,7 @@ pub(super) fn hello(session: &mut Session, client: ClientId, request: &Request<'
 fn greet(session: &Session, client: ClientId, room: &mut Room) -> Flow {
     let version = room.process.map.load().facts.version.clone();
     let (proto, id) = (session.proto, session.id);
+    let mode = if room.options.cluster == ClusterView::Single { "cluster" } else { "standalone" };
     say(client, room, |out| {
         encode::map(out, 7, proto);
         for (key, value) in [("server", "redis"), ("version", version.as_str())] {
@@ -129,7 +131,7 @@ fn greet(session: &Session, client: ClientId, room: &mut Room) -> Flow {
         encode::integer(out, if proto == Proto::Resp3 { 3 } else { 2 });
         encode::bulk(out, b"id");
         encode::integer(out, id as i64);
-        for (key, value) in [("mode", "standalone"), ("role", "master")] {
+        for (key, value) in [("mode", mode), ("role", "master")] {
             encode::bulk(out, key.as_bytes());
             encode::bulk(out, value.as_bytes());
         }
@@ -149,6 +151,9 @@ pub(super) fn reset(session: &mut Session, client: ClientId, room: &mut Room) ->
     session.ordinary = false;
     session.unpin(client, room);
     session.introduction = Introduction::default();
+    session.hears = Hears::All;
+    room.replies.unmute(client);
+    watch::leave(session, room);
     say(client, room, |out| encode::simple(out, "RESET"))
 }
 
@@ -156,11 +161,12 @@ pub(super) fn reset(session: &mut Session, client: ClientId, room: &mut Room) ->
 pub(super) fn client(
     session: &mut Session,
     client: ClientId,
-    spec: &Spec,
+    spec: &'static Spec,
     request: &Request<'_>,
     room: &mut Room,
 ) -> Flow {
     let argument = request.arg(2).unwrap_or_default();
+    let is_switch = argument.eq_ignore_ascii_case(b"ON") || argument.eq_ignore_ascii_case(b"OFF");
     match spec.name {
         "id" => say(client, room, |out| encode::integer(out, session.id as i64)),
         "getname" => {
@@ -176,21 +182,110 @@ pub(super) fn client(
         },
         "setinfo" => set_info(session, client, argument, request.arg(3).unwrap_or_default(), room),
         "info" => {
+            session.last_command = Some(spec);
             let line = session.describe(client, room);
             let proto = session.proto;
             say(client, room, |out| encode::text(out, &line, proto))
         }
-        "no-evict" | "no-touch" => match argument {
-            on if on.eq_ignore_ascii_case(b"ON") || on.eq_ignore_ascii_case(b"OFF") => ok(client, room),
-            _ => refuse(client, "ERR syntax error", room),
+        "list" => match List::read(request) {
+            Ok(list) => asking::ask(session, client, Question::List(list), room),
+            Err(text) => refuse(client, &text, room),
         },
+        "kill" => kill(session, client, request, room),
+        "pause" => pause::pause(session, client, request, room),
+        "unpause" => asking::ask(session, client, Question::Unpause, room),
+        "unblock" => unblock(session, client, request, room),
+        "reply" => reply(session, client, argument, room),
+        "no-evict" | "no-touch" if is_switch => ok(client, room),
         "getredir" => say(client, room, |out| encode::integer(out, -1)),
-        "client" => wrong_arity(client, spec, room),
-        _ => {
-            let text = format!("ERR 'client|{}' is not supported by this version of slotway yet", spec.name);
-            refuse(client, &text, room)
+        "tracking" => tracking(client, argument, room),
+        "trackinginfo" => tracking_info(session.proto, client, room),
+        "caching" => {
+            let text = "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or \
+                        OPTOUT mode enabled";
+            refuse(client, text, room)
         }
+        "help" => say(client, room, |out| helps::write("CLIENT", helps::CLIENT, out)),
+        "client" => wrong_arity(client, spec, room),
+        _ => refuse(client, "ERR syntax error", room),
     }
+}
+
+/// `CLIENT KILL addr`, or with options.
+fn kill(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    let question = match request.arg(2) {
+        Some(addr) if request.argc() == 3 => Ok(Question::KillOne(Filter::old(addr))),
+        _ => Filter::read(session, request, room).map(Question::Kill),
+    };
+    match question {
+        Ok(question) => asking::ask(session, client, question, room),
+        Err(text) => refuse(client, &text, room),
+    }
+}
+
+/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`.
+fn unblock(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    let is = |name: &str| request.arg(3).is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()));
+    let error = match request.argc() {
+        3 => false,
+        4 if is("TIMEOUT") => false,
+        4 if is("ERROR") => true,
+        4 => return refuse(client, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR", room),
+        _ => {
+            let name = String::from_utf8_lossy(request.arg(1).unwrap_or_default()).into_owned();
+            let text = format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try CLIENT HELP.");
+            return refuse(client, &text, room);
+        }
+    };
+    match keys::integer(request.arg(2).unwrap_or_default()) {
+        Some(id) => asking::ask(session, client, Question::Unblock { id: id as u64, error }, room),
+        None => refuse(client, "ERR value is not an integer or out of range", room),
+    }
+}
+
+/// `CLIENT REPLY ON|OFF|SKIP`; only ON is answered.
+fn reply(session: &mut Session, client: ClientId, how: &[u8], room: &mut Room) -> Flow {
+    match how {
+        on if on.eq_ignore_ascii_case(b"ON") => {
+            session.hears = Hears::All;
+            room.replies.unmute(client);
+            return ok(client, room);
+        }
+        off if off.eq_ignore_ascii_case(b"OFF") => session.hears = Hears::Nothing,
+        skip if skip.eq_ignore_ascii_case(b"SKIP") => {
+            if session.hears != Hears::Nothing {
+                session.hears = Hears::NotNext;
+            }
+        }
+        _ => return refuse(client, "ERR syntax error", room),
+    }
+    Flow::Taken
+}
+
+fn tracking(client: ClientId, switch: &[u8], room: &mut Room) -> Flow {
+    match switch {
+        off if off.eq_ignore_ascii_case(b"OFF") => ok(client, room),
+        on if on.eq_ignore_ascii_case(b"ON") => {
+            let text = "ERR CLIENT TRACKING is not available through slotway: it shares its connections to the nodes \
+                        between clients, and invalidations would reach the wrong ones";
+            refuse(client, text, room)
+        }
+        _ => refuse(client, "ERR syntax error", room),
+    }
+}
+
+/// That the client is not tracked.
+fn tracking_info(proto: Proto, client: ClientId, room: &mut Room) -> Flow {
+    say(client, room, |out| {
+        encode::map(out, 3, proto);
+        encode::bulk(out, b"flags");
+        encode::set(out, 1, proto);
+        encode::bulk(out, b"off");
+        encode::bulk(out, b"redirect");
+        encode::integer(out, -1);
+        encode::bulk(out, b"prefixes");
+        encode::array(out, 0);
+    })
 }
 
 fn set_info(session: &mut Session, client: ClientId, attribute: &[u8], value: &[u8], room: &mut Room) -> Flow {

@@ -4,9 +4,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 
+use super::desk::{Inquiry, Pause, Watch};
 use super::pinned::Pinned;
-use super::{Options, Process};
+use super::rights::Rights;
+use super::slow::Ring;
+use super::{Options, Process, auth};
 use crate::backend::{Backend, Millis};
 use crate::command::Spec;
 use crate::pubsub::Subscriptions;
@@ -31,26 +35,71 @@ pub struct Room {
     pub now: Millis,
     /// Requests taken so far.
     pub commands: u64,
+    /// Which worker it is, from 0.
+    pub worker: usize,
+    /// Questions to all workers that have not been asked.
+    pub inquiries: Vec<Inquiry>,
+    /// Who watches with MONITOR.
+    pub watch: Watch,
+    /// Whether commands wait because of `CLIENT PAUSE`.
+    pub pause: Option<Pause>,
+    /// What operators forbid and allow.
+    pub rights: Rights,
+    /// The latest slow requests.
+    pub slow: Ring,
+    /// Tells the worker that there is a question or something to be shown.
+    desk: Waker,
     pub(super) parts: Parts,
     pub(super) frame: Vec<u8>,
 }
 
 impl Room {
-    /// The rooms of one worker.
+    /// The rooms of one worker, which `desk` wakes when there is a question to all workers or something to be shown.
     #[must_use]
-    pub fn new(backend: Backend, pubsub: Subscriptions, process: Arc<Process>) -> Self {
+    pub fn new(backend: Backend, pubsub: Subscriptions, process: Arc<Process>, worker: usize, desk: Waker) -> Self {
         let options = Rc::new(process.options.clone());
+        let rights = Rights::new(&options.deny, &options.allow);
         Self {
             backend,
             pubsub,
             replies: Replies::default(),
+            slow: Ring::new(Arc::clone(&process)),
             process,
             options,
             now: 0,
             commands: 0,
+            worker,
+            inquiries: Vec::new(),
+            watch: Watch::default(),
+            pause: None,
+            rights,
+            desk,
             parts: Parts::default(),
             frame: Vec::new(),
         }
+    }
+
+    /// Tells the worker that there is something at the desk.
+    pub(super) fn call(&self) {
+        self.desk.wake_by_ref();
+    }
+
+    /// Has all workers asked.
+    pub fn put_question(&mut self, inquiry: Inquiry) {
+        self.inquiries.push(inquiry);
+        self.call();
+    }
+
+    /// Whether requests have to be looked at one by one before they are taken.
+    pub(super) const fn is_alert(&self) -> bool {
+        self.watch.is_on() || self.pause.is_some() || self.rights.deny_something()
+    }
+
+    /// Whether there is a user of this name.
+    pub(super) fn is_user(&self, name: &[u8]) -> bool {
+        let users = &self.options.users;
+        let known = users.iter().any(|user| user.name.as_bytes() == name);
+        known || (users.is_empty() && name == auth::DEFAULT.as_bytes())
     }
 }
 
@@ -65,6 +114,20 @@ pub(super) enum Wait {
     Output,
     /// The pipeline to the owner of this slot to have room.
     Node(u16),
+    /// `CLIENT PAUSE` to be over.
+    Pause,
+}
+
+/// Which replies a client wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hears {
+    /// All.
+    #[default]
+    All,
+    /// All but that to the next request.
+    NotNext,
+    /// None.
+    Nothing,
 }
 
 /// What became of one request.
@@ -78,6 +141,8 @@ pub(super) enum Flow {
     Quiet,
     /// Not taken: to be read again when this slot's node has room.
     Node(u16),
+    /// Not taken: to be read again when a pause is over.
+    Pause,
     /// Taken, and the next one is read when its reply is there.
     Bound,
     /// The same, and the client is blocked meanwhile.
@@ -89,7 +154,7 @@ pub(super) enum Flow {
 impl Flow {
     /// Whether the request was taken.
     pub(super) const fn is_taken(self) -> bool {
-        !matches!(self, Self::Quiet | Self::Node(_))
+        !matches!(self, Self::Quiet | Self::Node(_) | Self::Pause)
     }
 }
 
@@ -121,6 +186,9 @@ pub struct Session {
     /// The view of the slots by which the requests under way were routed.
     pub(super) epoch: u32,
     pub(super) wait: Option<Wait>,
+    /// Whether it watches with MONITOR.
+    pub(super) is_monitor: bool,
+    pub(super) hears: Hears,
     /// Whether its requests need no look at who it is and what it has begun; see [`Session::guard`].
     pub(super) ordinary: bool,
     pub(super) pinned: Option<Box<Pinned>>,
@@ -147,6 +215,8 @@ impl Session {
             taken: 0,
             epoch: 0,
             wait: None,
+            is_monitor: false,
+            hears: Hears::All,
             ordinary: false,
             pinned: None,
             closing: false,
@@ -172,6 +242,17 @@ impl Session {
         self.closing
     }
 
+    /// Whether it watches with MONITOR.
+    #[must_use]
+    pub const fn is_monitor(&self) -> bool {
+        self.is_monitor
+    }
+
+    /// It begins to watch: from now on every command is shown to it.
+    pub const fn begin_to_watch(&mut self) {
+        self.is_monitor = true;
+    }
+
     /// Milliseconds since the client last sent something.
     #[must_use]
     pub const fn idle_ms(&self, now: Millis) -> Millis {
@@ -192,6 +273,9 @@ impl Session {
         self.user.is_some() || room.options.users.is_empty()
     }
 }
+
+/// What is said when nobody is there to be asked.
+pub(super) const NO_PRIMARY: &str = "CLUSTERDOWN no primary of the cluster is known yet";
 
 /// Answers with an error.
 #[cold]

@@ -16,34 +16,26 @@ use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::Request;
 
-impl Session {
-    /// Looks at a request of a subscriber in RESP2, which may do little else. Gives what became of it, unless it may
-    /// go its way.
-    pub(super) fn subscribed(
-        &mut self,
-        client: ClientId,
-        spec: &'static Spec,
-        request: &Request<'_>,
-        room: &mut Room,
-    ) -> Option<Flow> {
-        if !spec.arity_ok(request.argc()) {
-            return Some(wrong_arity(client, spec, room));
-        }
-        match (spec.name, request.argc()) {
-            ("ping", 1 | 2) => Some(say(client, room, |out| {
-                encode::array(out, 2);
-                encode::bulk(out, b"pong");
-                encode::bulk(out, request.arg(1).unwrap_or_default());
-            })),
-            (name, _) if name.ends_with("subscribe") || matches!(name, "ping" | "quit" | "reset") => None,
-            _ => {
-                let text = format!(
-                    "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed \
-                     in this context",
-                    spec.full_name()
-                );
-                Some(refuse(client, &text, room))
-            }
+/// Looks at a request of a subscriber in RESP2, which may do little else. Gives what became of it, unless it may
+/// go its way.
+pub(super) fn restrict(client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Option<Flow> {
+    if !spec.arity_ok(request.argc()) {
+        return Some(wrong_arity(client, spec, room));
+    }
+    match (spec.name, request.argc()) {
+        ("ping", 1 | 2) => Some(say(client, room, |out| {
+            encode::array(out, 2);
+            encode::bulk(out, b"pong");
+            encode::bulk(out, request.arg(1).unwrap_or_default());
+        })),
+        (name, _) if name.ends_with("subscribe") || matches!(name, "ping" | "quit" | "reset") => None,
+        _ => {
+            let text = format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed \
+                 in this context",
+                spec.full_name()
+            );
+            Some(refuse(client, &text, room))
         }
     }
 }

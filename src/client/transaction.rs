@@ -4,15 +4,17 @@
 //! its own; only one with WATCH has to go where its keys are watched. What Redis refuses when it queues is refused
 //! here at once, and EXEC then answers EXECABORT.
 
-use super::pinned::{Own, Transaction};
+use std::collections::VecDeque;
+
+use super::pinned::{Own, Transaction, Wide};
 use super::state::{Flow, Room, Session, ok, refuse, say, wrong_arity};
-use super::{blocking, local};
-use crate::backend::{EXEC, Outgoing};
-use crate::command::{Flags, Pin, Spec};
+use super::{asking, blocking, draws, local};
+use crate::backend::{EXEC, Lane, Outgoing};
+use crate::command::{Flags, Merge, Pin, Spec};
 use crate::merge::{Gather, Splice};
 use crate::replies::{ClientId, Ticket};
+use crate::resp::encode;
 use crate::resp::request::{Args, Decoder, Limits, Request, Step};
-use crate::resp::{Proto, encode};
 use crate::route::{self, Refused, Route};
 
 const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
@@ -124,6 +126,11 @@ impl Session {
             }
             // Nothing of it will run, so nothing of it is kept.
             _ if transaction.aborted => {}
+            Place::Wide(_) if transaction.is_watched() && spec.flags.has(Flags::WRITE) => {
+                transaction.aborted = true;
+                return refuse(client, &not_here(spec), room);
+            }
+            Place::Wide(merge) => transaction.queue_wide(request.frame(), spec.flags.has(Flags::READONLY), merge),
             Place::Own => transaction.queue_own(spec, request.frame()),
             Place::Slot(_) | Place::Node => {
                 transaction.queue(request.frame(), spec.flags.has(Flags::READONLY));
@@ -142,11 +149,11 @@ impl Session {
         }
         if let Some(slot) = watching {
             // What the client sent before must have had its effect on what it watches.
-            return if is_busy { Flow::Quiet } else { blocking::exec(self, client, slot, room) };
+            return if is_busy { Flow::Quiet } else { self.exec_watched(client, slot, room) };
         }
         let (sent, slot) = (transaction.sent(), transaction.slot);
         if sent == 0 {
-            let own = self.finish(room);
+            let mut own = self.finish(room);
             let mut out = Vec::new();
             own.splice.write(std::iter::empty::<&[u8]>(), &mut out);
             return say(client, room, |reply| reply.extend_from_slice(&out));
@@ -156,24 +163,34 @@ impl Session {
             Ok(lane) => lane,
             Err(flow) => return flow,
         };
-        let mut unit = self.finish(room);
-        if let Some(ticket) = unit.ticket(client, self.proto, room) {
-            let request = Outgoing { frame: &unit.frames, slot, read: unit.read, proto: self.proto };
+        let unit = self.finish(room);
+        let request = Outgoing { frame: &unit.frames, slot, read: unit.read, proto: self.proto };
+        if let Some(ticket) = send_around(client, request, &unit.wide, unit.splice, room) {
             room.backend.send_unit(request, lane, ticket);
         }
         Flow::Taken
     }
 
+    /// EXEC of a client that watches keys, with nothing under way.
+    fn exec_watched(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Flow {
+        let unit = self.finish(room);
+        let request = Outgoing { frame: &unit.frames, slot, read: unit.read, proto: self.proto };
+        if let Some(ticket) = send_around(client, request, &unit.wide, unit.splice, room) {
+            room.backend.exec_watched(request, ticket, &mut room.replies);
+        }
+        Flow::Bound
+    }
+
     /// Ends the transaction and gives what is to be sent; the proxy's own commands in it are run now.
-    pub(super) fn finish(&mut self, room: &mut Room) -> Unit {
+    fn finish(&mut self, room: &mut Room) -> Unit {
         let transaction = self.pinned.take().and_then(|pinned| pinned.transaction);
         let mut transaction = transaction.unwrap_or_else(|| Transaction::new(None));
         transaction.frames.extend_from_slice(EXEC);
-        let mut splice = Splice::default();
+        let mut splice = Splice::new(self.proto);
         for own in &transaction.own {
-            splice.add(own.place, self.own_reply(own, room));
+            splice.add_own(own.place, self.own_reply(own, room));
         }
-        Unit { frames: transaction.frames, read: transaction.read, splice }
+        Unit { frames: transaction.frames, read: transaction.read, wide: transaction.wide, splice }
     }
 
     /// What the proxy answers to one of its own commands, caught in a queue that belongs to no client.
@@ -184,9 +201,7 @@ impl Session {
         let aside = room.replies.open();
         if let Ok(Step::Request { used, inline }) = step {
             let request = args.request(&own.frame, used, inline);
-            if local::instead_of_a_node(self, aside, own.spec, &request, room).is_none() {
-                local::answer(self, aside, own.spec, &request, room);
-            }
+            local::answer(self, aside, own.spec, &request, room);
         }
         let mut reply = room.replies.queue(aside).map(|queue| queue.unwritten().to_vec()).unwrap_or_default();
         room.replies.close(aside);
@@ -198,22 +213,43 @@ impl Session {
 }
 
 /// A whole transaction, ready to be sent.
-pub(super) struct Unit {
-    pub(super) frames: Vec<u8>,
-    pub(super) read: bool,
+struct Unit {
+    frames: Vec<u8>,
+    read: bool,
+    wide: Vec<Wide>,
     splice: Splice,
 }
 
-impl Unit {
-    /// Its place in the client's queue; the proxy's own replies are put in on the way back.
-    pub(super) fn ticket(&mut self, client: ClientId, proto: Proto, room: &mut Room) -> Option<Ticket> {
-        let whole = room.replies.reserve(client, self.frames.len())?;
-        let splice = std::mem::take(&mut self.splice);
-        if splice.is_empty() {
-            return Some(whole);
-        }
-        room.replies.split(whole, Gather::spliced(proto, splice), 1).next()
+/// Sends to the other nodes what concerns all of them, and gives the ticket for the transaction, which is sent to the
+/// owner of its slot by the caller. The proxy's own replies are put in on the way back.
+fn send_around(
+    client: ClientId,
+    unit: Outgoing<'_>,
+    wide: &[Wide],
+    mut splice: Splice,
+    room: &mut Room,
+) -> Option<Ticket> {
+    let others: Vec<u16> =
+        room.backend.primaries().iter().copied().filter(|&slot| !room.backend.share_a_node(slot, unit.slot)).collect();
+    for wide in wide {
+        let parts = others.len() as u32;
+        splice.widen(wide.place, Gather::new(wide.merge, unit.proto, 1 + parts), parts);
     }
+    let whole = room.replies.reserve(client, unit.frame.len())?;
+    if splice.is_empty() {
+        return Some(whole);
+    }
+    let parts = splice.parts();
+    let mut tickets: VecDeque<Ticket> =
+        room.replies.split(whole, Gather::step(Box::new(splice), parts), parts).collect();
+    let own = tickets.pop_front();
+    let elsewhere = wide.iter().flat_map(|wide| others.iter().map(move |&slot| (wide, slot)));
+    for (ticket, (wide, slot)) in tickets.into_iter().zip(elsewhere) {
+        let lane = room.backend.lane(slot, unit.proto).unwrap_or(Lane::New);
+        let request = Outgoing { frame: &wide.frame, slot, read: wide.read, proto: unit.proto };
+        room.backend.send(request, lane, ticket);
+    }
+    own
 }
 
 /// Where a command inside a transaction is run.
@@ -224,31 +260,37 @@ enum Place {
     Node,
     /// Here.
     Own,
+    /// On the node that runs the transaction and on all others.
+    Wide(Merge),
 }
 
 fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<Place, String> {
     match route::route(spec, request, &mut room.parts).map_err(|refused| refused.to_string())? {
         Route::Slot(slot) => Ok(Place::Slot(slot)),
-        Route::Any if local::is_safe_for_a_node(spec, request) => Ok(Place::Node),
-        Route::Any => Ok(Place::Own),
         Route::Split(_) => Err(Refused::CrossSlot.to_string()),
-        Route::Pin(Pin::Blocking) => match route::one_slot(spec, request).map_err(|refused| refused.to_string())? {
-            Some(slot) => Ok(Place::Slot(slot)),
-            None => Ok(Place::Node),
+        Route::Pin(Pin::Blocking) => match route::one_slot(spec, request) {
+            Ok(slot) => Ok(slot.map_or(Place::Node, Place::Slot)),
+            Err(refused) => Err(refused.to_string()),
         },
+        Route::Local if draws::is_for_a_node(spec, request) => Ok(Place::Node),
         Route::Publish(slot) if !spec.keys.is_empty() => Ok(Place::Slot(slot)),
         // The cluster's bus carries a message from whichever node to all subscribers.
-        Route::Publish(_) | Route::Pin(Pin::Transaction) => Ok(Place::Node),
+        Route::Any | Route::Publish(_) | Route::Pin(Pin::Transaction | Pin::Replicas) => Ok(Place::Node),
         Route::Local if is_own(spec) => Ok(Place::Own),
-        Route::Local | Route::Everywhere(_) | Route::Subscribe | Route::Pin(Pin::Subscribe) => Err(not_here(spec)),
+        Route::Everywhere(merge) => Ok(Place::Wide(merge)),
+        Route::Local | Route::Subscribe | Route::Pin(Pin::Subscribe) => Err(not_here(spec)),
     }
 }
 
 /// Whether the proxy's answer to such a command is one reply and leaves the form of the others alone.
 fn is_own(spec: &Spec) -> bool {
     let client_wide = ["reply", "tracking", "caching", "pause", "unblock"];
-    !matches!((spec.parent, spec.name), (None, "hello" | "monitor"))
-        && !(spec.parent == Some("client") && client_wide.contains(&spec.name))
+    let elsewhere = match spec.parent {
+        None => &["hello", "monitor", "scan", "randomkey", "info", "debug"][..],
+        Some("client") => &client_wide,
+        Some(_) => &[],
+    };
+    !elsewhere.contains(&spec.name) && !asking::asks(spec)
 }
 
 fn not_here(spec: &Spec) -> String {

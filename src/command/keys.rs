@@ -117,7 +117,8 @@ fn counted(spec: &Spec, request: &Request<'_>, at: usize, wording: Wording) -> R
 }
 
 /// A whole number as the server reads it: no sign but `-`, no zero in front, no space, at most 64 bits.
-fn integer(text: &[u8]) -> Option<i64> {
+#[must_use]
+pub fn integer(text: &[u8]) -> Option<i64> {
     match text {
         b"0" => Some(0),
         [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..] => std::str::from_utf8(text).ok()?.parse().ok(),

@@ -6,6 +6,7 @@
 pub mod keys;
 mod lookup;
 pub mod table;
+pub mod told;
 
 use crate::resp::request::Request;
 
@@ -196,6 +197,8 @@ pub enum Pin {
     Transaction,
     /// It may wait for data.
     Blocking,
+    /// It waits for replicas to have what the client wrote.
+    Replicas,
     /// It turns the connection into a subscriber.
     Subscribe,
 }
@@ -205,8 +208,6 @@ pub enum Pin {
 pub enum Refusal {
     /// It would act on one server, and the client cannot know which.
     Admin,
-    /// It needs a part of the proxy that does not exist yet.
-    NotBuilt,
 }
 
 /// A set of properties of a command.

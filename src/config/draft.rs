@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Config;
 use super::keys::{Items, Key, Kind, Whose};
 use super::mistake::{Mistake, Origin, Wrong};
 use super::seed::{self, Seed};
 use super::units;
+use super::{Config, commands};
 use crate::backend::Credentials;
 use crate::client::User;
 
@@ -101,6 +101,11 @@ impl Draft {
                 if !pick.put(config, word) {
                     return Err(Wrong::new(format!("\"{word}\" is not known here"), format!("write {words}")));
                 }
+            }
+            Kind::Commands { at, allows } => {
+                let rules = list(given)?;
+                commands::check(&rules, *allows)?;
+                *at(config) = rules;
             }
             Kind::Seeds => self.put_seeds(given, at)?,
             Kind::Username => self.cluster_username = Some(name(given)?),
@@ -257,6 +262,20 @@ fn text<'a>(given: &'a Given, example: &str) -> Result<&'a str, Wrong> {
         Ok(text)
     } else {
         Err(mismatch(given, "a text", &format!("write {example}")))
+    }
+}
+
+/// A list of commands.
+fn list(given: &Given) -> Result<Vec<String>, Wrong> {
+    match given {
+        Given::List(items) => {
+            let read = items.iter().map(|(item, _)| item.as_ref().map_err(Clone::clone));
+            read.map(|item| text(item?, "\"flushall\"").map(str::to_owned)).collect()
+        }
+        Given::Text { text, loose: true } => {
+            Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+        }
+        other => Err(mismatch(other, "a list of commands", commands::LIST)),
     }
 }
 

@@ -62,6 +62,10 @@ pub(super) fn value(key: &Key, config: &Config) -> Option<String> {
         Kind::Address(at) => quoted(&at(&mut config).to_string()),
         Kind::Socket(at) => quoted(&at(&mut config).as_ref()?.display().to_string()),
         Kind::Choice(pick) => quoted(pick.word(&mut config)),
+        Kind::Commands { at, .. } => {
+            let rules = at(&mut config).iter().map(|rule| quoted(rule));
+            format!("[{}]", rules.collect::<Vec<_>>().join(", "))
+        }
         Kind::Seeds if config.cluster.seeds.is_empty() => return None,
         Kind::Seeds => {
             let seeds = config.cluster.seeds.iter().map(|seed| quoted(&seed.to_string()));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Config;
 use super::log::{Format, Level};
 use super::mistake::Wrong;
-use crate::client::Select;
+use crate::client::{ClusterView, Select, Split};
 use crate::net::Addr;
 
 /// One key.
@@ -42,6 +42,8 @@ pub(super) enum Kind {
     Socket(fn(&mut Config) -> &mut Option<PathBuf>),
     /// One word of several.
     Choice(&'static dyn Pick),
+    /// A list of commands and categories of commands; whether they are to be allowed.
+    Commands { at: fn(&mut Config) -> &mut Vec<String>, allows: bool },
     /// The nodes to ask first.
     Seeds,
     /// The name that the proxy has at the nodes.
@@ -158,6 +160,13 @@ const FORMAT: &dyn Pick = &Words { all: &[("text", Format::Text), ("json", Forma
 const SELECT: &dyn Pick =
     &Words { all: &[("error", Select::Error), ("ignore", Select::Ignore)], at: |c| &mut c.client.select };
 
+const CLUSTER: &dyn Pick = &Words {
+    all: &[("disabled", ClusterView::Disabled), ("single", ClusterView::Single)],
+    at: |c| &mut c.client.cluster,
+};
+const SPLIT: &dyn Pick =
+    &Words { all: &[("all", Split::All), ("reads", Split::Reads), ("off", Split::Off)], at: |c| &mut c.client.split };
+
 const KB: usize = 1 << 10;
 const GB: usize = 1 << 30;
 const MS: Duration = Duration::from_millis(1);
@@ -205,8 +214,15 @@ pub(super) static KEYS: &[Key] = &[
         at: |c| &mut c.client.max_subscriber_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.client_in_flight", Kind::Count { at: |c| &mut c.client.max_in_flight, least: 1, most: 1 << 24 }),
     key("limits.node_queue", Kind::Size { at: |c| &mut c.backend.node_queue_bytes, least: 16 * KB, most: 64 * GB }),
+    key("limits.dedicated", Kind::Count { at: |c| &mut c.backend.dedicated, least: 1, most: 1_000_000 }),
     key("limits.reply", Kind::Size { at: |c| &mut c.backend.max_reply_bytes, least: 16 * KB, most: 64 * GB }),
+    key("commands.deny", Kind::Commands { at: |c| &mut c.client.deny, allows: false }),
+    key("commands.allow", Kind::Commands { at: |c| &mut c.client.allow, allows: true }),
+    key("commands.split", Kind::Choice(SPLIT)),
     key("compat.select", Kind::Choice(SELECT)),
+    key("compat.cluster", Kind::Choice(CLUSTER)),
+    key("slowlog.threshold", Kind::Time { at: |c| &mut c.backend.slow_threshold, least: MS, zero: true }),
+    key("slowlog.max_len", Kind::Count { at: |c| &mut c.client.slow_entries, least: 0, most: 1 << 20 }),
     key("log.level", Kind::Choice(LEVEL)),
     key("log.format", Kind::Choice(FORMAT)),
     key("shutdown.delay", Kind::Time { at: |c| &mut c.worker.delay, least: MS, zero: true }),

@@ -11,6 +11,7 @@
 //! What the values mean is told in `proxy.toml` and in the rooms.
 
 mod checks;
+mod commands;
 mod draft;
 mod effective;
 mod env;
@@ -43,6 +44,14 @@ pub struct Config {
     pub cluster: crate::cluster::Options,
     /// What is logged.
     pub log: Log,
+}
+
+impl Config {
+    /// The values in use as TOML, with secrets hidden.
+    #[must_use]
+    pub fn effective(&self) -> String {
+        effective::show(self, &BTreeMap::new())
+    }
 }
 
 /// Where values come from, the strongest last.

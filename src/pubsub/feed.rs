@@ -15,15 +15,11 @@ use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::topic::TopicId;
-use super::{Kind, Millis};
+use super::{FeedId, Kind, Millis, TopicId};
 use crate::cluster::dial::ConnectError;
 use crate::net::{Addr, Link, Stream};
 use crate::resp::reply::Scanner;
 use crate::resp::{Proto, encode};
-
-/// A feed's place in its worker.
-pub(super) type FeedId = u32;
 
 /// What a dialling task brings back.
 pub(super) struct Dialed {

@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::feed::{Asked, FeedId, State};
-use super::topic::{Standing, TopicId};
-use super::{Kind, Millis, Subscriptions, pattern};
+use super::feed::{Asked, State};
+use super::topic::Standing;
+use super::{FeedId, Kind, Millis, Subscriptions, TopicId, pattern};
 use crate::cluster::Hint;
 use crate::net::{Addr, Token};
 use crate::replies::Replies;

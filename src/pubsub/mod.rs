@@ -39,14 +39,18 @@ use crate::cluster::dial::Credentials;
 use crate::cluster::topology::Topology;
 use crate::net::{Addr, Net, Ready, Token};
 use crate::replies::ClientId;
-use feed::{Dialed, Feed, FeedId};
+use feed::{Dialed, Feed};
 use members::Member;
 pub use pattern::matches;
 pub use registry::Registry;
-use topic::{Topic, TopicId};
+use topic::Topic;
 
 /// Milliseconds since the worker began; read once a turn.
 pub type Millis = u64;
+/// The place of a connection in its worker.
+type FeedId = u32;
+/// The place of a topic in its worker.
+type TopicId = u32;
 /// Nothing waits for a time.
 const NEVER: Millis = Millis::MAX;
 

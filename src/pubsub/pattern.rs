@@ -17,6 +17,9 @@ pub(super) fn meets_keyspace(kind: Kind, name: &[u8]) -> bool {
         Kind::Shard => false,
         Kind::Pattern => {
             let plain = name.iter().position(|byte| b"*?[\\".contains(byte)).unwrap_or(name.len());
+            if plain == name.len() {
+                return is_keyspace(name);
+            }
             let literal = name.get(..plain).unwrap_or_default();
             KEYSPACE.iter().any(|prefix| prefix.starts_with(literal) || literal.starts_with(prefix))
         }
@@ -124,7 +127,7 @@ mod tests {
         ] {
             assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
         }
-        let stars = "a*".repeat(100);
+        let stars = "a*".repeat(100) + "c";
         assert!(!matches(stars.as_bytes(), "a".repeat(3000).replace("aaa", "aab").as_bytes()));
     }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::feed::{Asked, Feed, FeedId};
+use super::feed::{Asked, Feed};
 use super::handover::Handover;
-use super::topic::{Home, Standing, Topic, TopicId};
-use super::{Kind, Millis, Subscriptions};
+use super::topic::{Home, Standing, Topic};
+use super::{FeedId, Kind, Millis, Subscriptions, TopicId};
 use crate::cluster::Hint;
 use crate::cluster::topology::{Role, Topology};
 use crate::net::Addr;
@@ -148,6 +148,7 @@ impl Subscriptions {
         for feed in gone {
             self.move_out(id, feed);
         }
+        self.recount(id);
         if untold > 0 && self.is_settled(id) {
             self.tell(id, replies);
         }

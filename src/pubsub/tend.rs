@@ -3,9 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::feed::{Asked, Dialed, FeedId, State};
-use super::topic::TopicId;
-use super::{Millis, NEVER, Subscriptions};
+use super::feed::{Asked, Dialed, State};
+use super::{FeedId, Millis, NEVER, Subscriptions, TopicId};
 use crate::cluster::dial::Conversation;
 use crate::net::Link;
 use crate::replies::Replies;

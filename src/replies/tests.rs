@@ -82,7 +82,7 @@ fn the_stash_stays_small_for_a_client_that_never_pauses() {
         before = next;
         let len = replies.begin_write(client).unwrap().len();
         replies.wrote(client, len);
-        assert!(replies.queue(client).unwrap().stash.bytes.len() <= STASH_MIN + 200);
+        assert!(replies.queue(client).unwrap().stash.bytes.len() <= stash::STASH_MIN + 200);
     }
     replies.deliver(before, b"z");
     assert_eq!(replies.queue(client).map(Queue::in_flight), Some(0));
@@ -208,4 +208,39 @@ fn tickets_know_their_order() {
     for ticket in [first, second, other] {
         replies.deliver(ticket, b"x");
     }
+}
+
+#[test]
+fn what_is_muted_is_never_seen_whenever_it_comes() {
+    for early in [false, true] {
+        let mut replies = Replies::default();
+        let client = replies.open();
+        let first = replies.reserve(client, 1).unwrap();
+        replies.mute(client);
+        let muted = replies.reserve(client, 1).unwrap();
+        replies.unmute(client);
+        let last = replies.reserve(client, 1).unwrap();
+        let order = if early { [last, muted, first] } else { [first, muted, last] };
+        for ticket in order {
+            let text = format!(":{}\r\n", ticket.sequence());
+            replies.deliver(ticket, text.as_bytes());
+        }
+        assert_eq!(replies.queue(client).unwrap().unwritten(), b":0\r\n:2\r\n");
+        assert_eq!(replies.queue(client).unwrap().in_flight(), 0);
+        assert_eq!(replies.tickets_out(), 0);
+    }
+}
+
+#[test]
+fn a_muted_request_that_is_answered_at_once_or_not_taken_leaves_no_place() {
+    let mut replies = Replies::default();
+    let client = replies.open();
+    replies.mute(client);
+    replies.answer(client, |out| out.extend_from_slice(b"+no\r\n"));
+    replies.unmute(client);
+    replies.mute(client);
+    replies.push(client, |out| out.extend_from_slice(b">pushed"));
+    replies.unmute(client);
+    replies.answer(client, |out| out.extend_from_slice(b"+yes\r\n"));
+    assert_eq!(replies.queue(client).unwrap().unwritten(), b">pushed+yes\r\n");
 }

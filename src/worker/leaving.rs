@@ -37,6 +37,9 @@ impl Worker {
         let Some(mut client) = self.clients.try_remove(id as usize) else { return };
         client.session.gone(id, &mut self.room);
         self.room.replies.close(id);
+        if client.session.is_monitor() {
+            self.end_watch();
+        }
         self.room.pubsub.forget(id, &mut self.room.replies);
         client.link.finish();
         self.tally().clients.fetch_sub(1, Ordering::Relaxed);
@@ -74,7 +77,7 @@ impl Worker {
     pub(super) fn send_away(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id as usize) else { return };
         if client.session.is_blocked() {
-            client.session.wake(id, &mut self.room);
+            client.session.wake(id, false, &mut self.room);
         } else if !client.session.is_waiting() {
             client.session.close();
             self.leave(id);

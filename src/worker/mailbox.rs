@@ -1,21 +1,52 @@
-//! What other threads tell a worker: new connections, new maps, the end.
+//! What other threads tell a worker: new connections, new maps, questions and answers of other workers, the end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{MAIL, MAP, SWEEPER};
+use super::{LETTERS, MAIL, MAP, SWEEPER};
+use crate::client::desk::{Answer, Question};
 use crate::net::{Accepted, Ready};
+
+/// So many bytes for watchers may wait for a worker; what is more is lost, and its watchers are closed.
+const MAX_SHOWN: usize = 64 << 20;
+
+/// What one worker tells another.
+pub(super) enum Letter {
+    /// A question, to be answered to the worker `from` under this number.
+    Question { from: usize, number: usize, question: Question },
+    /// The answer to the question of this number.
+    Answer { number: usize, answer: Answer },
+    /// Lines for those who watch.
+    Shown(Arc<[u8]>),
+}
+
+/// Letters that were not read.
+#[derive(Default)]
+pub(super) struct Letters {
+    /// In the order in which they came.
+    pub(super) unread: Vec<Letter>,
+    /// Whether lines for watchers were left out.
+    pub(super) lost: bool,
+    shown: usize,
+    closed: bool,
+}
 
 /// Where other threads leave word for a worker.
 pub struct Mailbox {
     pub(super) ready: Arc<Ready>,
     accepted: Mutex<Vec<Accepted>>,
+    letters: Mutex<Letters>,
     draining: AtomicBool,
 }
 
 impl Default for Mailbox {
     fn default() -> Self {
-        Self { ready: Ready::new(), accepted: Mutex::default(), draining: AtomicBool::new(false) }
+        Self {
+            ready: Ready::new(),
+            accepted: Mutex::default(),
+            letters: Mutex::default(),
+            draining: AtomicBool::new(false),
+        }
     }
 }
 
@@ -28,6 +59,43 @@ impl Mailbox {
     /// Takes the connections that were handed over.
     pub(super) fn take(&self) -> Vec<Accepted> {
         std::mem::take(&mut *self.lock())
+    }
+
+    fn letters(&self) -> std::sync::MutexGuard<'_, Letters> {
+        // Nothing in here can stop half-way.
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves a letter; false if the worker has ended and will read none.
+    pub(super) fn post(&self, letter: Letter) -> bool {
+        let mut letters = self.letters();
+        if letters.closed {
+            return false;
+        }
+        if let Letter::Shown(lines) = &letter {
+            if letters.shown > MAX_SHOWN {
+                letters.lost = true;
+                return true;
+            }
+            letters.shown += lines.len();
+        }
+        letters.unread.push(letter);
+        drop(letters);
+        self.ready.push(LETTERS);
+        true
+    }
+
+    /// Takes the letters.
+    pub(super) fn take_letters(&self) -> Letters {
+        let mut letters = self.letters();
+        let closed = letters.closed;
+        std::mem::replace(&mut *letters, Letters { closed, ..Letters::default() })
+    }
+
+    /// The worker ends: takes the last letters, and lets no more come.
+    pub(super) fn close(&self) -> Letters {
+        let mut letters = self.letters();
+        std::mem::replace(&mut *letters, Letters { closed: true, ..Letters::default() })
     }
 
     /// Whether the worker is to end.

@@ -11,6 +11,7 @@
 //! that is there into one write to its client. A client that may go on after its replies went out is resumed at
 //! the end of the turn. New connections come through the [`Mailbox`]; deadlines through one timer.
 
+mod desk;
 mod hearing;
 mod leaving;
 mod mailbox;
@@ -29,7 +30,7 @@ use tokio::time::Instant;
 
 use crate::backend::{self, Backend, Millis, Surroundings};
 use crate::client::process::Tally;
-use crate::client::{Process, Room, Session};
+use crate::client::{Process, Room, Session, errands};
 use crate::cluster::Hint;
 use crate::cluster::topology::Topology;
 use crate::net::{Addr, Link, Net, Ready, Token};
@@ -88,6 +89,8 @@ const SWEEPER: Token = OWN + 4;
 const RESUME: Token = OWN + 5;
 const FEED_DIALED: Token = OWN + 6;
 const FEED_TIMER: Token = OWN + 7;
+const LETTERS: Token = OWN + 8;
+const DESK: Token = OWN + 9;
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -103,6 +106,8 @@ pub struct Parts {
     pub process: Arc<Process>,
     /// Where other threads leave word.
     pub mailbox: Arc<Mailbox>,
+    /// Those of all workers, its own too.
+    pub mailboxes: Arc<[Arc<Mailbox>]>,
     /// How long clients may finish what is in flight when the worker drains.
     pub drain: Duration,
 }
@@ -124,6 +129,9 @@ pub struct Worker {
     scratch: Box<[u8]>,
     ready: Arc<Ready>,
     mailbox: Arc<Mailbox>,
+    mailboxes: Arc<[Arc<Mailbox>]>,
+    /// Questions that other workers have not all answered.
+    open: Slab<desk::Open>,
     map: arc_swap::Cache<Arc<arc_swap::ArcSwap<Topology>>, Arc<Topology>>,
     /// The version of the map that was adopted last.
     adopted: u64,
@@ -152,6 +160,8 @@ impl Worker {
             ready: Arc::clone(&ready),
             token: PIPELINES,
             dialed: DIALED,
+            desk: DESK,
+            scripts: Arc::clone(&parts.process.scripts),
             hints: parts.hints,
         };
         let pubsub = hearing::subscriptions(&parts.backend, &around, &parts.process, parts.index as u32);
@@ -160,7 +170,7 @@ impl Worker {
             index: parts.index,
             clients: Slab::new(),
             map: arc_swap::Cache::new(Arc::clone(&parts.process.map)),
-            room: Room::new(backend, pubsub, parts.process),
+            room: Room::new(backend, pubsub, parts.process, parts.index, ready.waker(DESK)),
             args: Args::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             timer: Timer::new(ready.waker(TIMER)),
@@ -169,6 +179,8 @@ impl Worker {
             slow: 0,
             ready,
             mailbox: parts.mailbox,
+            mailboxes: parts.mailboxes,
+            open: Slab::new(),
             adopted: 0,
             started: Instant::now(),
             draining_since: None,
@@ -208,6 +220,10 @@ impl Worker {
         self.tokens = tokens;
         self.room.backend.flush(&mut self.room.replies);
         self.read_nodes();
+        if self.room.replies.has_again() {
+            errands::go_on(&mut self.room);
+            self.room.backend.flush(&mut self.room.replies);
+        }
         self.write_clients();
         self.resume_clients();
         if !self.room.pubsub.is_idle() {
@@ -219,10 +235,14 @@ impl Worker {
             // Written to for the second time: whether they may go on is seen in one more turn.
             self.ready.push(RESUME);
         }
+        if self.room.replies.has_again() {
+            errands::go_on(&mut self.room);
+            self.ready.push(RESUME);
+        }
         debug_assert_eq!(
             self.room.replies.tickets_out(),
-            self.room.backend.tickets() + self.room.pubsub.tickets(),
-            "every ticket that is out must be with the backend, or with a SUBSCRIBE"
+            self.room.backend.tickets() + self.room.pubsub.tickets() + self.asking(),
+            "every ticket that is out must be with the backend, with a SUBSCRIBE, or wait for other workers"
         );
         self.arm();
         self.publish();
@@ -237,7 +257,10 @@ impl Worker {
             TIMER => {
                 self.timer.fired();
                 self.room.backend.tick(&mut self.room.replies);
+                self.look_at_pause();
             }
+            LETTERS => self.read_letters(),
+            DESK => self.work_at_desk(),
             RESUME => {}
             FEED_DIALED => self.room.pubsub.take_dialed(&mut self.room.replies),
             FEED_TIMER => self.feed_timer.fired(),

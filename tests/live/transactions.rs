@@ -148,7 +148,17 @@ fn transactions_keep_their_place_among_pipelined_requests() {
 #[test]
 fn a_watched_key_that_changes_ends_the_transaction() {
     same(&["DEL {wa}a", "WATCH {wa}a", "MULTI", "SET {wa}a 1", "EXEC", "GET {wa}a"]);
-    same(&["WATCH {wa}a {wa}b", "b: SET {wa}a 2", "MULTI", "SET {wa}a 3", "EXEC", "GET {wa}a", "MULTI", "GET {wa}a", "EXEC"]);
+    same(&[
+        "WATCH {wa}a {wa}b",
+        "b: SET {wa}a 2",
+        "MULTI",
+        "SET {wa}a 3",
+        "EXEC",
+        "GET {wa}a",
+        "MULTI",
+        "GET {wa}a",
+        "EXEC",
+    ]);
     same(&["WATCH {wa}a", "SET {wa}a 4", "MULTI", "GET {wa}a", "EXEC"]);
     same(&["WATCH {wa}a", "WATCH {wa}b", "b: SET {wa}b 2", "MULTI", "PING", "EXEC", "DEL {wa}a {wa}b"]);
     same(&["WATCH {wa}a", "GET {wa}a", "MULTI", "EXEC", "WATCH {wa}a", "b: SET {wa}a 1", "MULTI", "EXEC"]);
@@ -204,9 +214,10 @@ fn an_optimistic_loop_of_many_clients_counts_right() {
                 let mut done = 0;
                 while done < 40 {
                     client.line("WATCH {loop}n").ok();
-                    let now = client.line("GET {loop}n").bulk().map_or(0, |text| {
-                        String::from_utf8_lossy(text).parse::<u32>().unwrap()
-                    });
+                    let now = client
+                        .line("GET {loop}n")
+                        .bulk()
+                        .map_or(0, |text| String::from_utf8_lossy(text).parse::<u32>().unwrap());
                     client.line("MULTI").ok();
                     client.line(&format!("SET {{loop}}n {}", now + 1)).ok();
                     let reply = client.line("EXEC").ok();

@@ -6,8 +6,10 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod auth;
+mod blocking;
 mod client;
 mod commands;
+mod desk;
 mod history;
 mod hostile;
 mod leaving;
@@ -21,4 +23,6 @@ mod pubsub;
 mod redirects;
 mod relay;
 mod resubscribed;
+mod scan;
+mod transactions;
 mod world;

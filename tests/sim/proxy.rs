@@ -85,7 +85,7 @@ impl World {
 
     /// A number of the `INFO` of the proxy.
     pub(crate) async fn counted(&self, field: &str) -> u64 {
-        let info = self.client().await.say("INFO everything").await;
+        let info = self.client().await.say("INFO proxy clients").await;
         let number = info.split(&format!("\\n{field}:")).nth(1).and_then(|rest| rest.split('\\').next());
         number.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no {field} in {info}"))
     }

@@ -5,7 +5,7 @@ use crate::command::{
     Flags,
     Merge::{Concat, Sum},
     Plan::{AnyNode, ByKey, Local, Primaries, Refuse, Split},
-    Refusal::{Admin, NotBuilt},
+    Refusal::Admin,
     Spec,
 };
 
@@ -26,11 +26,11 @@ pub(super) const ROWS: &[Spec] = rows! {
     "pexpireat"   -3 KEY     [WRITE FAST]                ByKey;
     "pexpiretime"  2 KEY     [READONLY FAST]             ByKey;
     "pttl"         2 KEY     [READONLY FAST]             ByKey;
-    "randomkey"    1 NONE    [READONLY]                  Refuse(NotBuilt);
+    "randomkey"    1 NONE    [READONLY]                  Local;
     "rename"       3 TWO     [WRITE]                     ByKey;
     "renamenx"     3 TWO     [WRITE FAST]                ByKey;
     "restore"     -4 KEY     [WRITE DENYOOM]             ByKey;
-    "scan"        -2 NONE    [READONLY]                  Refuse(NotBuilt);
+    "scan"        -2 NONE    [READONLY]                  Local;
     "sort"        -2 SORT    [WRITE DENYOOM MOVABLEKEYS] ByKey;
     "sort_ro"     -2 KEY     [READONLY MOVABLEKEYS]      ByKey;
     "touch"       -2 KEYS    [READONLY FAST]             Split(Sum);

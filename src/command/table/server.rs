@@ -18,7 +18,7 @@ pub(super) const ROWS: &[Spec] = rows! {
     "command"        -1 NONE [LOADING STALE]                                    Local => COMMAND;
     "config"         -2 NONE []                                                 Local => CONFIG;
     "dbsize"          1 NONE [READONLY FAST]                                    Primaries(Sum);
-    "debug"          -2 NONE [ADMIN NOSCRIPT LOADING STALE]                     Refuse(Admin);
+    "debug"          -2 NONE [ADMIN NOSCRIPT LOADING STALE]                     Local;
     "failover"       -1 NONE [ADMIN NOSCRIPT STALE]                             Refuse(Admin);
     "flushall"       -1 NONE [WRITE]                                            Primaries(AllOk);
     "flushdb"        -1 NONE [WRITE]                                            Primaries(AllOk);
@@ -29,6 +29,7 @@ pub(super) const ROWS: &[Spec] = rows! {
     "memory"         -2 NONE []                                                 Local => MEMORY;
     "module"         -2 NONE []                                                 Local => MODULE;
     "monitor"         1 NONE [ADMIN NOSCRIPT LOADING STALE]                     Local;
+    "proxy"          -2 NONE []                                                 Local => PROXY;
     "psync"          -3 NONE [ADMIN NOSCRIPT NO_ASYNC_LOADING NO_MULTI]         Refuse(Admin);
     "replconf"       -1 NONE [ADMIN NOSCRIPT LOADING STALE ALLOW_BUSY]          Refuse(Admin);
     "replicaof"       3 NONE [ADMIN NOSCRIPT STALE NO_ASYNC_LOADING]            Refuse(Admin);
@@ -70,7 +71,7 @@ const COMMAND: &[Spec] = rows! {
 };
 
 const CONFIG: &[Spec] = rows! {
-    "get"       -3 NONE [ADMIN NOSCRIPT LOADING STALE] AnyNode;
+    "get"       -3 NONE [ADMIN NOSCRIPT LOADING STALE] Local;
     "help"       2 NONE [LOADING STALE]                AnyNode;
     "resetstat"  2 NONE [ADMIN NOSCRIPT LOADING STALE] Refuse(Admin);
     "rewrite"    2 NONE [ADMIN NOSCRIPT LOADING STALE] Refuse(Admin);
@@ -88,20 +89,33 @@ const LATENCY: &[Spec] = rows! {
 };
 
 const MEMORY: &[Spec] = rows! {
-    "doctor"        2 NONE   []              Refuse(Admin);
+    "doctor"        2 NONE   []              AnyNode;
     "help"          2 NONE   [LOADING STALE] AnyNode;
-    "malloc-stats"  2 NONE   []              Refuse(Admin);
+    "malloc-stats"  2 NONE   []              AnyNode;
     "purge"         2 NONE   []              Primaries(AllOk);
-    "stats"         2 NONE   []              Refuse(Admin);
+    "stats"         2 NONE   []              AnyNode;
     "usage"        -3 SECOND [READONLY]      ByKey;
 };
 
 const MODULE: &[Spec] = rows! {
     "help"    2 NONE [LOADING STALE]                   Refuse(Admin);
-    "list"    2 NONE [ADMIN NOSCRIPT]                  Refuse(Admin);
+    "list"    2 NONE [ADMIN NOSCRIPT]                  AnyNode;
     "load"   -3 NONE [ADMIN NOSCRIPT NO_ASYNC_LOADING] Refuse(Admin);
     "loadex" -3 NONE [ADMIN NOSCRIPT NO_ASYNC_LOADING] Refuse(Admin);
     "unload"  3 NONE [ADMIN NOSCRIPT NO_ASYNC_LOADING] Refuse(Admin);
+};
+
+/// The proxy's own; no server has them.
+const PROXY: &[Spec] = rows! {
+    "bigkeys"  -2 NONE [ADMIN LOADING STALE] Local;
+    "config"    2 NONE [ADMIN LOADING STALE] Local;
+    "explain"  -3 NONE [LOADING STALE]       Local;
+    "help"      2 NONE [LOADING STALE]       Local;
+    "hotkeys"  -2 NONE [ADMIN LOADING STALE] Local;
+    "info"      2 NONE [LOADING STALE]       Local;
+    "keyslot"   3 NONE [LOADING STALE]       Local;
+    "nodes"     2 NONE [ADMIN LOADING STALE] Local;
+    "topology"  2 NONE [LOADING STALE]       Local;
 };
 
 const SLOWLOG: &[Spec] = rows! {

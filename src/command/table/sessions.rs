@@ -6,7 +6,7 @@
 use super::{KEYS, NONE};
 use crate::command::{
     Flags,
-    Pin::{Blocking, Transaction},
+    Pin::{Replicas, Transaction},
     Plan::{Local, Pin},
     Spec,
 };
@@ -25,7 +25,7 @@ pub(super) const ROWS: &[Spec] = rows! {
     "multi"    1 NONE [NOSCRIPT LOADING STALE FAST ALLOW_BUSY]         Pin(Transaction);
     "unwatch"  1 NONE [NOSCRIPT LOADING STALE FAST ALLOW_BUSY]         Pin(Transaction);
     "watch"   -2 KEYS [NOSCRIPT LOADING STALE FAST ALLOW_BUSY]         Pin(Transaction);
-    "wait"     3 NONE [NOSCRIPT]                                       Pin(Blocking);
+    "wait"     3 NONE [NOSCRIPT]                                       Pin(Replicas);
 };
 
 const CLIENT: &[Spec] = rows! {

@@ -10,7 +10,7 @@ use super::db::Db;
 use super::node::Turn;
 use super::random::Random;
 use super::reply::Reply;
-use super::{cluster_replies, connection, data, pubsub, server};
+use super::{cluster_replies, connection, data, multi, pubsub, server};
 use crate::resp::Proto;
 
 /// An error that a command answers with, prefix included.
@@ -55,6 +55,10 @@ pub(super) struct Call<'a> {
     pub(super) proto: Proto,
     /// For the commands that choose.
     pub(super) random: &'a mut Random,
+    /// The seed of the node's own hash table.
+    pub(super) table: u64,
+    /// Whether each slot has a table of its own.
+    pub(super) slot_tables: bool,
 }
 
 impl<'a> Call<'a> {
@@ -99,6 +103,10 @@ pub(super) enum Keys {
     Pairs,
     /// The first two arguments.
     Two,
+    /// Only the second argument.
+    Second,
+    /// Every argument but the last.
+    ButLast,
 }
 
 impl Keys {
@@ -108,7 +116,9 @@ impl Keys {
         match self {
             Self::None => Vec::new(),
             Self::First => rest.take(1).collect(),
+            Self::Second => rest.skip(1).take(1).collect(),
             Self::Two => rest.take(2).collect(),
+            Self::ButLast => rest.take(args.len().saturating_sub(2)).collect(),
             Self::All => rest.collect(),
             Self::Pairs => rest.step_by(2).collect(),
         }
@@ -148,6 +158,11 @@ pub(super) struct Command {
 }
 
 impl Command {
+    /// A row about the connection that names keys.
+    pub(super) const fn keyed(name: &'static str, arity: i32, keys: Keys, run: fn(&mut Turn<'_>) -> Answer) -> Self {
+        Self { name, arity, keys, effect: Effect::Other, run: Run::Node(run) }
+    }
+
     /// Whether a request of so many arguments is well formed.
     pub(super) fn admits(&self, count: usize) -> bool {
         let wanted = self.arity.unsigned_abs() as usize;
@@ -181,7 +196,8 @@ pub(super) struct Table(BTreeMap<&'static str, &'static Command>);
 impl Table {
     /// Gathers the rows.
     pub(super) fn new() -> Self {
-        let rows = [connection::COMMANDS, server::COMMANDS, pubsub::COMMANDS, cluster_replies::COMMANDS];
+        let rows =
+            [connection::COMMANDS, server::COMMANDS, pubsub::COMMANDS, cluster_replies::COMMANDS, multi::COMMANDS];
         let rows = rows.into_iter().chain(data::COMMANDS).flatten();
         Self(rows.map(|command| (command.name, command)).collect())
     }

@@ -143,7 +143,7 @@ fn greeting(turn: &Turn<'_>) -> Reply {
     let role = if turn.state.view(turn.node).is_primary(turn.node) { "master" } else { "replica" };
     let fields = [
         ("server", Reply::bulk("redis")),
-        ("version", Reply::bulk(super::server::VERSION)),
+        ("version", Reply::bulk(super::server::version(&turn.state.options))),
         ("proto", Reply::Int(if turn.session.proto == Proto::Resp3 { 3 } else { 2 })),
         ("id", Reply::Int(turn.session.id as i64)),
         ("mode", Reply::bulk("cluster")),
@@ -177,6 +177,17 @@ fn client(turn: &mut Turn<'_>) -> Answer {
         // Newer than the version that the nodes name, but clients send it and take offence at an error.
         b"setinfo" => turn.exactly(4, "client|setinfo").map(|()| OK),
         b"id" => turn.exactly(2, "client|id").map(|()| Reply::Int(turn.session.id as i64)),
+        b"unblock" => unblock(turn),
         _ => Err(turn.unknown_subcommand()),
     }
+}
+
+fn unblock(turn: &Turn<'_>) -> Answer {
+    let id = int(turn.arg(2)).ok_or(super::command::NOT_INT)?;
+    let with_error = turn.arg(3).eq_ignore_ascii_case(b"error");
+    let line = u64::try_from(id).ok().and_then(|id| turn.state.nodes[turn.node].lines.get(&id));
+    let Some(line) = line.filter(|line| line.blocked.get()) else { return Ok(Reply::Int(0)) };
+    line.unblock.set(Some(with_error));
+    line.bell.notify_one();
+    Ok(Reply::Int(1))
 }

@@ -2,7 +2,7 @@
 
 use super::pubsub;
 use super::slot::slot;
-use super::state::{Migration, State};
+use super::state::{Migration, Node, State};
 use super::{Cluster, NodeId};
 
 impl Cluster {
@@ -70,6 +70,7 @@ impl Cluster {
         if let Some(migration) = state.migrations.remove(&slot) {
             state.map_mut().assign(slot, Some(migration.to));
             state.map_mut().bump(migration.to);
+            state.nodes.iter().for_each(Node::wake_blocked);
             pubsub::slot_left(&mut state, slot);
         }
     }
@@ -113,6 +114,7 @@ impl Cluster {
         if gone {
             map.failed.insert(old);
         }
+        state.nodes.iter().for_each(Node::wake_blocked);
     }
 
     /// The others give the node up: it is marked as failed, and if it is a primary its slots are lost, until it

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{Fault, WRONG_TYPE};
 use super::random::{Random, mix};
-use super::slot::slot;
+use super::slot::{SLOTS, slot};
 use super::value::{Kind, Value};
 
 /// A key at its place in the walk of `SCAN`.
@@ -37,6 +37,9 @@ pub(super) struct Db {
     entries: BTreeMap<Place, Entry>,
     by_slot: BTreeSet<(u16, Vec<u8>)>,
     due: BTreeSet<(u64, Vec<u8>)>,
+    /// How often each key was changed, and all of them together, for those who watch.
+    changes: BTreeMap<Vec<u8>, u64>,
+    clears: u64,
 }
 
 impl Db {
@@ -54,7 +57,17 @@ impl Db {
 
     /// Removes every key.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        let (changes, clears) = (std::mem::take(&mut self.changes), self.clears + 1);
+        *self = Self { changes, clears, ..Self::default() };
+    }
+
+    /// Another one whenever the key may have changed.
+    pub(super) fn version(&self, key: &[u8]) -> u64 {
+        self.clears + self.changes.get(key).copied().unwrap_or(0)
+    }
+
+    fn changed(&mut self, key: &[u8]) {
+        *self.changes.entry(key.to_vec()).or_default() += 1;
     }
 
     /// Whether the key exists.
@@ -78,6 +91,7 @@ impl Db {
         if !self.has(key) {
             self.put(key, T::default().wrap(), None);
         }
+        self.changed(key);
         let entry = self.entries.get_mut(&Place::of(key)).ok_or(WRONG_TYPE)?;
         T::of_mut(&mut entry.value).ok_or(WRONG_TYPE)
     }
@@ -94,6 +108,7 @@ impl Db {
             self.due.insert((when, key.to_vec()));
         }
         self.by_slot.insert((slot(key), key.to_vec()));
+        self.changed(key);
         self.entries.insert(Place::of(key), entry);
     }
 
@@ -101,6 +116,7 @@ impl Db {
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let entry = self.entries.remove(&Place::of(key))?;
         self.by_slot.remove(&(slot(key), key.to_vec()));
+        self.changed(key);
         if let Some(when) = entry.expires_ms {
             self.due.remove(&(when, key.to_vec()));
         }
@@ -144,27 +160,49 @@ impl Db {
         found.next().map(|(place, _)| &place.key)
     }
 
-    /// One step of a walk: the cursor to go on with (0 at the end) and at least `count` keys if there are.
-    ///
-    /// As in a server, a cursor names a bucket of a table of 2^k buckets with its bits reversed, and buckets are
-    /// given out whole. Reversed cursors are positions in the key order whatever k is, so that a table that
-    /// grows or shrinks in between may repeat keys but misses none.
-    pub(super) fn scan(&self, cursor: u64, count: usize) -> (u64, Vec<&Vec<u8>>) {
-        let bits = usize::BITS - self.len().max(4).saturating_sub(1).leading_zeros();
-        let bucket = |order: u64| order >> (u64::BITS - bits);
-        let first = bucket(cursor.reverse_bits());
-        let from = Place { order: first << (u64::BITS - bits), key: Vec::new() };
-        let mut found = Vec::new();
-        let mut last = first;
-        for place in self.entries.range(from..).map(|(place, _)| place) {
-            if found.len() >= count && bucket(place.order) != last {
-                return (((last + 1) << (u64::BITS - bits)).reverse_bits(), found);
-            }
-            last = bucket(place.order);
-            found.push(&place.key);
-        }
-        (0, found)
+    /// One step of a walk: the cursor to go on with (0 at the end) and at least `count` keys if there are. Nodes
+    /// differ in `table`, as processes in the seed of their hash.
+    pub(super) fn scan(&self, cursor: u64, count: usize, table: u64) -> (u64, Vec<&Vec<u8>>) {
+        walk(self.entries.keys().collect(), cursor, count, table)
     }
+
+    /// The same where each slot has a table: the low 14 bits of the cursor are the slot, and at the end of one the
+    /// cursor names the next that has keys.
+    pub(super) fn scan_slots(&self, cursor: u64, count: usize, table: u64) -> (u64, Vec<&Vec<u8>>) {
+        let at = (cursor % u64::from(SLOTS)) as u16;
+        let places: Vec<Place> = self.keys_in(at).map(|key| Place::of(key)).collect();
+        let places = places.iter().filter_map(|place| self.entries.get_key_value(place)).map(|(place, _)| place);
+        let (next, found) = walk(places.collect(), cursor / u64::from(SLOTS), count, table);
+        if next > 0 {
+            return (next * u64::from(SLOTS) + u64::from(at), found);
+        }
+        let behind = self.by_slot.range((at + 1, Vec::new())..).next();
+        (behind.map_or(0, |(slot, _)| u64::from(*slot)), found)
+    }
+}
+
+/// One step of a walk over a table of these keys.
+///
+/// As in a server, a cursor names a bucket of a table of 2^k buckets with its bits reversed, and buckets are
+/// given out whole. Reversed cursors are positions in the key order whatever k is, so that a table that
+/// grows or shrinks in between may repeat keys but misses none.
+fn walk(places: Vec<&Place>, cursor: u64, count: usize, table: u64) -> (u64, Vec<&Vec<u8>>) {
+    let bits = usize::BITS - places.len().max(4).saturating_sub(1).leading_zeros();
+    let bucket = |order: u64| order >> (u64::BITS - bits);
+    let first = bucket(cursor.reverse_bits());
+    let mut order: Vec<(u64, &Vec<u8>)> =
+        places.into_iter().map(|place| (mix(place.order ^ table), &place.key)).collect();
+    order.sort_unstable();
+    let mut found = Vec::new();
+    let mut last = first;
+    for (order, key) in order.into_iter().skip_while(|(order, _)| bucket(*order) < first) {
+        if found.len() >= count && bucket(order) != last {
+            return (((last + 1) << (u64::BITS - bits)).reverse_bits(), found);
+        }
+        last = bucket(order);
+        found.push(key);
+    }
+    (0, found)
 }
 
 #[cfg(test)]
@@ -186,7 +224,7 @@ mod tests {
             let mut seen = BTreeSet::new();
             let (mut cursor, mut steps) = (0, 0);
             loop {
-                let (next, keys) = db.scan(cursor, 10);
+                let (next, keys) = db.scan(cursor, 10, 1);
                 assert!(next < 1 << 13, "a cursor of few bits: {next}");
                 seen.extend(keys.into_iter().cloned());
                 cursor = next;

@@ -3,7 +3,7 @@
 //! `slotway demo` falls back on it where there is no `redis-server`, and the tests put the proxy in front of it,
 //! because it can be made to fail at will and, with tokio's time paused, always in the same way. The nodes speak
 //! RESP2 and RESP3, redirect, move slots and fail over as a 7.0 cluster does, and know the common commands on the
-//! five types, and publish/subscribe; transactions, blocking commands and scripts are left to real servers.
+//! five types, transactions, the waiting of lists, publish/subscribe; streams and scripts are left to real servers.
 //!
 //! ```text
 //!   connect / serve_tcp ─► wire (one task a connection) ─► request ─► node ─► redirect ─► data
@@ -25,6 +25,7 @@ mod db;
 mod faults;
 mod glob;
 mod map;
+mod multi;
 mod node;
 mod number;
 mod observer;

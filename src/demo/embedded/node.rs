@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use super::command::{Answer, Call, Effect, Fault, Run};
 use super::pubsub::{self, Subscriber};
-use super::redirect;
 use super::reply::Reply;
 use super::state::State;
+use super::{multi, redirect};
 use crate::resp::Proto;
 
 /// What a node remembers of a connection.
@@ -19,6 +19,9 @@ pub(super) struct Session {
     pub(super) asking: bool,
     pub(super) readonly: bool,
     pub(super) name: Vec<u8>,
+    /// What was queued since MULTI.
+    pub(super) multi: Option<multi::Queue>,
+    pub(super) watched: Vec<multi::Watched>,
 }
 
 /// One command as it runs.
@@ -68,13 +71,19 @@ pub(super) struct Outcome {
 
 /// Runs a request and gives its reply. `args` holds at least the name.
 pub(super) fn execute(state: &mut State, node: usize, session: &mut Session, args: &[Vec<u8>]) -> Outcome {
-    let asked = std::mem::take(&mut session.asking);
+    let asked = session.asking;
     let now_ms = state.now_ms();
     let db = state.nodes[node].db;
     state.dbs[db].purge(now_ms);
     let mut turn = Turn { state, node, session, args, asked, closing: false };
-    match admit(&turn) {
-        Err(Fault(text)) => Outcome { reply: Reply::Error(text.into_owned()), ran: false, closing: false },
+    let outcome = match admit(&turn) {
+        Err(Fault(text)) => {
+            multi::refused(turn.session, args);
+            Outcome { reply: Reply::Error(text.into_owned()), ran: false, closing: false }
+        }
+        Ok(_) if multi::queue(turn.session, args) => {
+            Outcome { reply: Reply::Simple("QUEUED"), ran: false, closing: false }
+        }
         Ok(run) => {
             let reply = run_it(&mut turn, run);
             if reply.is_ok() && turn.state.options.keyspace_events {
@@ -83,7 +92,10 @@ pub(super) fn execute(state: &mut State, node: usize, session: &mut Session, arg
             let reply = reply.unwrap_or_else(|Fault(text)| Reply::Error(text.into_owned()));
             Outcome { reply, ran: true, closing: turn.closing }
         }
-    }
+    };
+    // ASKING holds for the next command, and for all of a transaction that is the next one.
+    session.asking &= session.multi.is_some() || args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"asking"));
+    outcome
 }
 
 /// Everything that is checked before a command runs.
@@ -104,6 +116,7 @@ fn admit(turn: &Turn<'_>) -> Result<Run, Fault> {
         return Err(Fault::new(format!("ERR Can't execute '{}' in this context", command.name)));
     }
     redirect::check(turn, command.keys, command.effect)?;
+    multi::check(turn)?;
     Ok(command.run)
 }
 
@@ -117,14 +130,15 @@ fn tell_of_write(turn: &mut Turn<'_>) {
     }
 }
 
-fn run_it(turn: &mut Turn<'_>, run: Run) -> Answer {
+pub(super) fn run_it(turn: &mut Turn<'_>, run: Run) -> Answer {
     match run {
         Run::Node(run) => run(turn),
         Run::Data(run) => {
             let now_ms = turn.state.now_ms();
-            let State { dbs, nodes, random, .. } = &mut *turn.state;
+            let State { dbs, nodes, random, options, .. } = &mut *turn.state;
+            let (table, slot_tables) = (turn.node as u64, options.slot_tables);
             let db = &mut dbs[nodes[turn.node].db];
-            run(&mut Call { db, args: turn.args, now_ms, proto: turn.session.proto, random })
+            run(&mut Call { db, args: turn.args, now_ms, proto: turn.session.proto, random, table, slot_tables })
         }
     }
 }

@@ -2,6 +2,7 @@
 
 /// The shape and the habits of an embedded cluster.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are switches of a server, each by itself")]
 pub struct Options {
     /// How many primaries; the slots are spread evenly over them. At least 1.
     pub primaries: usize,
@@ -25,6 +26,8 @@ pub struct Options {
     pub keyspace_events: bool,
     /// Whether every slot must be served for any to be (`cluster-require-full-coverage`).
     pub full_coverage: bool,
+    /// Whether each slot has a table of its own, whose number is in the cursor of `SCAN`, as in servers since 7.4.
+    pub slot_tables: bool,
 }
 
 impl Default for Options {
@@ -41,6 +44,7 @@ impl Default for Options {
             endpoint: Endpoint::Ip,
             keyspace_events: false,
             full_coverage: true,
+            slot_tables: false,
         }
     }
 }

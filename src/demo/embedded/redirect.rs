@@ -17,10 +17,14 @@ struct Footprint {
 
 /// Refuses the request unless this node is the one to run it.
 pub(super) fn check(turn: &Turn<'_>, keys: Keys, effect: Effect) -> Result<(), Fault> {
+    check_keys(turn, &keys.of(turn.args), effect)
+}
+
+/// The same for these keys.
+pub(super) fn check_keys(turn: &Turn<'_>, keys: &[&Vec<u8>], effect: Effect) -> Result<(), Fault> {
     let view = turn.state.view(turn.node);
-    let keys = keys.of(turn.args);
     if let Some(first) = keys.first() {
-        let footprint = footprint(turn, &keys, slot(first), &view)?;
+        let footprint = footprint(turn, keys, slot(first), &view)?;
         place(turn, &footprint, effect, &view)?;
     }
     // A request without keys gets here too: FLUSHALL is refused by a replica.

@@ -4,6 +4,7 @@ use super::command::{Answer, Command, Fault, NOT_INT, other};
 use super::glob;
 use super::node::Turn;
 use super::number::int;
+use super::options::Options;
 use super::reply::Reply;
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -12,7 +13,7 @@ pub(super) const COMMANDS: &[Command] = &[
     other("role", 1, role),
     other("command", -1, command),
     other("config", -2, config),
-    other("wait", 3, |_| Ok(Reply::Int(0))),
+    other("wait", 3, wait),
     other("eval", -3, scripting),
     other("evalsha", -3, scripting),
     other("fcall", -3, scripting),
@@ -21,10 +22,21 @@ pub(super) const COMMANDS: &[Command] = &[
 ];
 
 /// The version whose behaviour the nodes imitate.
-pub(super) const VERSION: &str = "7.0.15";
+pub(super) const fn version(options: &Options) -> &'static str {
+    if options.slot_tables { "7.4.0" } else { "7.0.15" }
+}
 
 fn scripting(_: &mut Turn<'_>) -> Answer {
     Err(Fault("ERR scripts are not served by the embedded stand-in: start a real redis-server for them".into()))
+}
+
+/// Replicas lag behind by nothing here, so that nobody waits.
+fn wait(turn: &mut Turn<'_>) -> Answer {
+    int(turn.arg(1)).ok_or(NOT_INT)?;
+    int(turn.arg(2)).ok_or(NOT_INT)?;
+    let view = turn.state.view(turn.node);
+    let others = view.shards[view.shard_of(turn.node)].members.iter().filter(|&&node| node != turn.node);
+    Ok(Reply::count(others.filter(|&&node| turn.state.nodes[node].alive && !turn.state.nodes[node].paused).count()))
 }
 
 fn time(turn: &mut Turn<'_>) -> Answer {
@@ -65,8 +77,10 @@ fn section(turn: &Turn<'_>, name: &str) -> String {
     let counts = state.observer.counts(turn.node);
     match name {
         "server" => format!(
-            "# Server\r\nredis_version:{VERSION}\r\nredis_mode:cluster\r\nexecutable:slotway, embedded stand-in, not \
+            "# Server\r\nredis_version:{}\r\nredis_mode:cluster\r\nrun_id:{}\r\nexecutable:slotway, embedded stand-in, not \
              Redis\r\ntcp_port:{}\r\n",
+            version(&state.options),
+            node.id,
             node.port
         ),
         "clients" => format!("# Clients\r\nconnected_clients:{}\r\n", node.lines.len()),

@@ -34,6 +34,10 @@ pub(super) struct Line {
     pub(super) unasked: RefCell<Vec<u8>>,
     /// Whether to hang up.
     pub(super) cut: Cell<bool>,
+    /// Whether its client waits for data.
+    pub(super) blocked: Cell<bool>,
+    /// How its waiting is to end, if somebody said so: with an error or without.
+    pub(super) unblock: Cell<Option<bool>>,
     /// Rung after a change of the above, or of the node's own state.
     pub(super) bell: Notify,
 }
@@ -68,6 +72,13 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Wakes every connection whose client waits, so that it looks at its keys again.
+    pub(super) fn wake_blocked(&self) {
+        for line in self.lines.values().filter(|line| line.blocked.get()) {
+            line.bell.notify_one();
+        }
+    }
+
     /// Wakes every connection, so that it looks at the node again.
     pub(super) fn wake(&self) {
         for line in self.lines.values() {

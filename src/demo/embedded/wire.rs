@@ -4,14 +4,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
 
 use super::Cluster;
+use super::data::waiting;
 use super::faults::{self, Act};
+use super::multi;
 use super::node::{Session, execute};
 use super::observer::Seen;
 use super::reply::Reply;
 use super::request::Requests;
-use super::state::{Line, State};
+use super::state::{Line, Node, State};
 use crate::net::Stream;
 
 /// How much is read at once.
@@ -23,13 +26,29 @@ struct Step {
     bytes: Vec<u8>,
     hold: Duration,
     close: bool,
+    /// The request, if its client is to wait.
+    blocked: Option<Vec<Vec<u8>>>,
+}
+
+/// When the waiting of a request ends, if it ends.
+fn deadline(args: &[Vec<u8>]) -> Option<Instant> {
+    let ms = waiting::wait_ms(args.last()).ok().filter(|&ms| ms > 0)?;
+    Some(Instant::now() + Duration::from_millis(ms))
+}
+
+async fn sleep_until(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(cluster: Cluster, node: usize, stream: Stream) {
     let Some((id, line)) = join(&cluster, node) else { return };
     let session = Session { id, ..Session::default() };
-    let mut wire = Wire { cluster: cluster.clone(), node, line, session, stream, requests: Requests::default() };
+    let mut wire =
+        Wire { cluster: cluster.clone(), node, line, session, stream, requests: Requests::default(), blocked: None };
     wire.run().await;
     let mut state = cluster.state();
     state.nodes[node].lines.remove(&id);
@@ -57,6 +76,15 @@ struct Wire {
     session: Session,
     stream: Stream,
     requests: Requests,
+    blocked: Option<Blocked>,
+}
+
+/// A request whose client waits.
+struct Blocked {
+    args: Vec<Vec<u8>>,
+    until: Option<Instant>,
+    /// Whether ASKING came in front of it.
+    asked: bool,
 }
 
 impl Wire {
@@ -68,9 +96,14 @@ impl Wire {
             if !unasked.is_empty() && !self.send(&unasked).await {
                 return;
             }
+            if !paused && self.blocked.is_some() && !self.look_again().await {
+                return;
+            }
+            let until = self.blocked.as_ref().and_then(|blocked| blocked.until);
             let read = tokio::select! {
                 biased;
                 () = self.line.bell.notified() => continue,
+                () = sleep_until(until), if !paused => continue,
                 read = self.stream.read(&mut chunk), if !paused => read,
             };
             let Ok(count @ 1..) = read else { return };
@@ -85,7 +118,7 @@ impl Wire {
     async fn answer(&mut self) -> bool {
         let mut out = Vec::new();
         let mut close = false;
-        while !close && !self.line.cut.get() {
+        while !close && !self.line.cut.get() && self.blocked.is_none() {
             let Some(step) = self.next() else { break };
             close = step.close;
             if !step.hold.is_zero() {
@@ -114,7 +147,15 @@ impl Wire {
         let mut state = self.cluster.state();
         match self.requests.next() {
             Ok(None) => None,
-            Ok(Some(args)) => Some(step(&mut state, self.node, &mut self.session, args)),
+            Ok(Some(args)) => {
+                let asked = self.session.asking;
+                let step = step(&mut state, self.node, &mut self.session, args);
+                self.blocked = step.blocked.map(|args| Blocked { until: deadline(&args), args, asked });
+                self.line.blocked.set(self.blocked.is_some());
+                // Somebody else may wait for what this one wrote.
+                state.nodes.iter().for_each(Node::wake_blocked);
+                Some(Step { blocked: None, ..step })
+            }
             Err(what) => {
                 state.observer.violation(self.node, self.session.id, &what);
                 let bytes = format!("-ERR Protocol error: {what}\r\n").into_bytes();
@@ -123,15 +164,48 @@ impl Wire {
         }
     }
 
+    /// Whether there is something now for a client that waits; false to hang up.
+    async fn look_again(&mut self) -> bool {
+        let Some(Blocked { args, until, asked }) = self.blocked.take() else { return true };
+        self.session.asking = asked;
+        let Some((reply, close)) = self.outcome(&args, until) else {
+            self.blocked = Some(Blocked { args, until, asked });
+            return true;
+        };
+        self.line.blocked.set(false);
+        self.line.unblock.set(None);
+        let mut bytes = Vec::new();
+        reply.encode(self.session.proto, &mut bytes);
+        note(&mut self.cluster.state(), self.node, self.session.id, args, true, &bytes);
+        // What was sent meanwhile is answered next.
+        self.send(&bytes).await && !close && self.answer().await
+    }
+
+    /// What a client that waits is told, if it is time to tell it anything, and whether to hang up.
+    fn outcome(&mut self, args: &[Vec<u8>], until: Option<Instant>) -> Option<(Reply, bool)> {
+        let mut state = self.cluster.state();
+        if let Some(with_error) = self.line.unblock.get() {
+            let text = "UNBLOCKED client unblocked via CLIENT UNBLOCK".to_owned();
+            return Some((if with_error { Reply::Error(text) } else { Reply::NullArray }, false));
+        }
+        if !state.view(self.node).is_primary(self.node) {
+            let text = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
+            return Some((Reply::Error(text.to_owned()), true));
+        }
+        let reply = execute(&mut state, self.node, &mut self.session, args).reply;
+        let is_over = until.is_some_and(|until| Instant::now() >= until);
+        (reply != Reply::NullArray || is_over).then_some((reply, false))
+    }
+
     /// Lets time pass, and longer while the node is paused; false if the connection was cut meanwhile.
     async fn wait(&self, time: Duration) -> bool {
-        let end = tokio::time::Instant::now() + time;
+        let end = Instant::now() + time;
         loop {
             let paused = self.cluster.state().nodes[self.node].paused;
             if self.line.cut.get() {
                 return false;
             }
-            if !paused && tokio::time::Instant::now() >= end {
+            if !paused && Instant::now() >= end {
                 return true;
             }
             tokio::select! {
@@ -168,10 +242,17 @@ fn step(state: &mut State, node: usize, session: &mut Session, args: Vec<Vec<u8>
     let act = args.first().and_then(|name| faults::take(&mut state.nodes[node].scripts, name));
     let mut step = Step::default();
     let (mut bytes, ran) = match &act {
-        Some(Act::Refuse(lie)) => (lie.clone(), false),
+        Some(Act::Refuse(lie)) => {
+            multi::refused(session, &args);
+            (lie.clone(), false)
+        }
         Some(Act::CutUnrun) => (Vec::new(), false),
         _ => {
             let outcome = execute(state, node, session, &args);
+            let may_wait = outcome.ran && session.multi.is_none() && args.first().is_some_and(|n| waiting::may_wait(n));
+            if may_wait && outcome.reply == Reply::NullArray {
+                return Step { blocked: Some(args), ..Step::default() };
+            }
             let mut bytes = Vec::new();
             outcome.reply.encode(session.proto, &mut bytes);
             count_redirect(state, node, &outcome.reply);

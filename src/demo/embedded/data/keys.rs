@@ -7,6 +7,7 @@ use super::super::reply::Reply;
 pub(in super::super) const COMMANDS: &[Command] = &[
     write("del", -2, Keys::All, del),
     write("unlink", -2, Keys::All, del),
+    read("memory", -2, Keys::Second, memory),
     read("exists", -2, Keys::All, exists),
     read("touch", -2, Keys::All, exists),
     read("type", 2, Keys::First, type_of),
@@ -23,6 +24,15 @@ pub(in super::super) const COMMANDS: &[Command] = &[
 
 fn del(call: &mut Call<'_>) -> Answer {
     Ok(Reply::count(call.rest(1).iter().filter(|key| call.db.remove(key).is_some()).count()))
+}
+
+/// `MEMORY USAGE`: no measure, but nothing without a key.
+fn memory(call: &mut Call<'_>) -> Answer {
+    if !call.arg(1).eq_ignore_ascii_case(b"usage") {
+        return Err(Fault("ERR only MEMORY USAGE is known here".into()));
+    }
+    let key = call.arg(2);
+    Ok(call.db.entry(key).map_or(Reply::Null, |_| Reply::count(56 + key.len())))
 }
 
 fn exists(call: &mut Call<'_>) -> Answer {

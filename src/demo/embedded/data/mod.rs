@@ -6,12 +6,13 @@ mod lists;
 mod sets;
 mod sorted;
 mod strings;
+pub(super) mod waiting;
 mod walk;
 
 use super::command::Command;
 
 /// The rows of every file here.
-pub(super) const COMMANDS: [&[Command]; 7] = [
+pub(super) const COMMANDS: [&[Command]; 8] = [
     strings::COMMANDS,
     keys::COMMANDS,
     walk::COMMANDS,
@@ -19,6 +20,7 @@ pub(super) const COMMANDS: [&[Command]; 7] = [
     hashes::COMMANDS,
     sets::COMMANDS,
     sorted::COMMANDS,
+    waiting::COMMANDS,
 ];
 
 /// The elements of `start..=stop` as commands count them: negative numbers from the end, out of range clipped.

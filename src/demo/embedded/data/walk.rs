@@ -58,7 +58,11 @@ fn scan(call: &mut Call<'_>) -> Answer {
     let cursor = std::str::from_utf8(call.arg(1)).ok().and_then(|text| text.parse::<u64>().ok());
     let cursor = cursor.ok_or(Fault("ERR invalid cursor".into()))?;
     let filter = Filter::of(call.rest(2))?;
-    let (next, found) = call.db.scan(cursor, filter.count);
+    let (next, found) = if call.slot_tables {
+        call.db.scan_slots(cursor, filter.count, call.table)
+    } else {
+        call.db.scan(cursor, filter.count, call.table)
+    };
     let fits = |key: &&&Vec<u8>| {
         let type_name = call.db.entry(key).map(|entry| entry.value.type_name());
         glob::matches(filter.pattern, key) && filter.type_name.as_deref().is_none_or(|t| type_name == Some(t))

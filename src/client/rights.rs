@@ -1,0 +1,139 @@
+//! What operators forbid and allow by `[commands]`, beyond what the table does by default.
+//!
+//! A rule names a command (`flushall`), a subcommand (`config|set`, `config set`) or a category (`@dangerous`). What
+//! `allow` names is neither denied by `deny` nor, where it can be done on all primaries, refused by default.
+
+use crate::command::told;
+use crate::command::{self, Plan, Spec, TOTAL};
+
+/// Commands that the default refuses and that mean something when every primary runs them.
+const ON_ALL_PRIMARIES: [&str; 10] = [
+    "acl|deluser",
+    "acl|load",
+    "acl|save",
+    "acl|setuser",
+    "bgrewriteaof",
+    "bgsave",
+    "config|resetstat",
+    "config|rewrite",
+    "config|set",
+    "save",
+];
+
+/// What may be done with which command; nothing is kept while no rule is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    denied: Vec<bool>,
+    allowed: Vec<bool>,
+}
+
+impl Rights {
+    /// Puts rules together, which [`check`] has found to be some.
+    #[must_use]
+    pub fn new(deny: &[String], allow: &[String]) -> Self {
+        let places = |rules: &[String]| -> Vec<bool> {
+            let mut places = vec![false; if rules.is_empty() { 0 } else { TOTAL }];
+            for spec in rules.iter().flat_map(|rule| named(rule)) {
+                if let Some(place) = places.get_mut(usize::from(spec.index)) {
+                    *place = true;
+                }
+            }
+            places
+        };
+        let (mut denied, allowed) = (places(deny), places(allow));
+        denied.iter_mut().zip(&allowed).for_each(|(denied, allowed)| *denied &= !allowed);
+        Self { denied, allowed }
+    }
+
+    /// Whether any command is denied.
+    #[must_use]
+    pub const fn deny_something(&self) -> bool {
+        !self.denied.is_empty()
+    }
+
+    /// Whether this command is denied.
+    #[must_use]
+    pub fn denies(&self, spec: &Spec) -> bool {
+        self.denied.get(usize::from(spec.index)).copied().unwrap_or(false)
+    }
+
+    /// Whether this command, which the default refuses, is to be run by all primaries.
+    #[must_use]
+    pub fn allows(&self, spec: &Spec) -> bool {
+        self.allowed.get(usize::from(spec.index)).copied().unwrap_or(false)
+            && ON_ALL_PRIMARIES.contains(&spec.full_name().as_str())
+    }
+}
+
+/// The error for a denied command.
+pub(super) fn refusal(spec: &Spec) -> String {
+    format!("NOPERM this user has no permissions to run the '{}' command", spec.full_name())
+}
+
+/// The commands that a rule names, subcommands of a container included.
+fn named(rule: &str) -> Vec<&'static Spec> {
+    let rule = rule.trim().to_ascii_lowercase();
+    let everything = || command::all().flat_map(|spec| std::iter::once(spec).chain(spec.subs));
+    if let Some(category) = rule.strip_prefix('@') {
+        return everything().filter(|spec| told::categories(spec).contains(&category)).collect();
+    }
+    let (name, sub) = rule.split_once(['|', ' ']).map_or((rule.as_str(), None), |(name, sub)| (name, Some(sub.trim())));
+    let Some(spec) = command::lookup(name.as_bytes()) else { return Vec::new() };
+    match sub {
+        Some(sub) => spec.sub(sub.as_bytes()).into_iter().collect(),
+        None => std::iter::once(spec).chain(spec.subs).collect(),
+    }
+}
+
+/// What a rule may name, for suggestions: commands and categories.
+pub fn known() -> Vec<String> {
+    let everything = command::all().flat_map(|spec| std::iter::once(spec).chain(spec.subs));
+    let categories = told::CATEGORIES.iter().map(|name| format!("@{name}"));
+    everything.map(Spec::full_name).chain(categories).collect()
+}
+
+/// Whether `rule` is one; `Err(true)` if it names a command that cannot be allowed.
+pub fn check(rule: &str, allows: bool) -> Result<(), bool> {
+    let named = named(rule);
+    if named.is_empty() {
+        return Err(false);
+    }
+    let never = |spec: &&Spec| {
+        matches!(spec.plan, Plan::Refuse(command::Refusal::Admin))
+            && !ON_ALL_PRIMARIES.contains(&spec.full_name().as_str())
+    };
+    if allows && !rule.starts_with('@') && named.iter().all(never) { Err(true) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(name: &str) -> &'static Spec {
+        named(name).first().copied().expect("a known command")
+    }
+
+    #[test]
+    fn rules_name_commands_subcommands_and_categories() {
+        let text = |rules: &[&str]| rules.iter().map(|rule| (*rule).to_owned()).collect::<Vec<_>>();
+        let rights = Rights::new(&text(&["KEYS", "config get", "@geo", "acl"]), &text(&["geoadd", "config|set"]));
+        for denied in ["keys", "config|get", "geodist", "acl", "acl|whoami"] {
+            assert!(rights.denies(spec(denied)), "{denied}");
+        }
+        for not in ["get", "config|set", "config|help", "geoadd"] {
+            assert!(!rights.denies(spec(not)), "{not}");
+        }
+        assert!(rights.allows(spec("config|set")) && !rights.allows(spec("save")) && !rights.allows(spec("geoadd")));
+        assert!(!Rights::default().deny_something());
+    }
+
+    #[test]
+    fn rules_that_are_none_are_found() {
+        assert_eq!(check("flushal", false), Err(false));
+        assert_eq!(check("@nothing", false), Err(false));
+        assert_eq!(check("config|sett", true), Err(false));
+        assert_eq!(check("shutdown", true), Err(true));
+        assert_eq!(check("shutdown", false), Ok(()));
+        assert_eq!(check("CONFIG SET", true), Ok(()));
+    }
+}

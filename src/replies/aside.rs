@@ -1,0 +1,46 @@
+//! What is not as usual: replies that their client does not want to hear, and what answers no request.
+
+use super::{ClientId, Place, Replies};
+
+impl Replies {
+    /// Appends to the output of `client` what answers no request: messages to a subscriber. The output holds whole
+    /// replies only, so it stands between two of them, in front of those that have not come or wait for their turn.
+    /// Gives how many bytes the client has not been sent.
+    pub fn push(&mut self, client: ClientId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let Some(queue) = self.queues.get_mut(client as usize) else { return 0 };
+        if queue.out.capacity() == 0 {
+            queue.out = self.spares.pop().unwrap_or_default();
+        }
+        write(&mut queue.out);
+        if !queue.dirty {
+            queue.dirty = true;
+            self.dirty.push(client);
+        }
+        queue.unwritten().len()
+    }
+
+    /// What `client` asks next is answered with nothing, until [`unmute`](Self::unmute). At most one request may
+    /// come in between.
+    pub fn mute(&mut self, client: ClientId) {
+        let Some(queue) = self.queues.get_mut(client as usize) else { return };
+        let ahead = queue.in_flight();
+        queue.stash.places.resize(ahead, Place::Open);
+        queue.stash.places.push_back(Place::Muted);
+        queue.muted = true;
+    }
+
+    /// What `client` asks from now on is answered; a request since [`mute`](Self::mute) still is not.
+    pub fn unmute(&mut self, client: ClientId) {
+        let Some(queue) = self.queues.get_mut(client as usize) else { return };
+        let in_flight = queue.in_flight();
+        queue.stash.places.truncate(in_flight);
+        queue.muted = false;
+    }
+
+    /// Whether the client of this [`client_key`](Ticket::client_key) is still there.
+    #[must_use]
+    pub fn is_open(&self, client_key: u64) -> bool {
+        let queue = self.queues.get(client_key as u32 as usize);
+        queue.is_some_and(|queue| queue.generation == (client_key >> 32) as u32)
+    }
+}
