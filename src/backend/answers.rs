@@ -7,7 +7,7 @@ use super::redirect::{self, Target, Verdict};
 use super::repair::NO_CONNECTION;
 use super::retry::Retries;
 use super::slow::Watchful;
-use super::{Backend, Millis, PipelineId, Surroundings};
+use super::{Backend, Counts, Millis, PipelineId, Surroundings};
 use crate::cluster::Hint;
 use crate::net::Addr;
 use crate::replies::Replies;
@@ -26,9 +26,20 @@ pub(super) enum Broken {
     /// The reply to a request that was given up.
     #[error("the node answered a request after its time")]
     Late,
+    /// The canary came back as something else: earlier replies may have been somebody else's.
+    #[error("the node's replies are out of step with the requests")]
+    OutOfStep,
     /// The node no longer accepts the proxy.
     #[error("the node asks the proxy to authenticate again")]
     Unauthenticated,
+}
+
+impl Counts {
+    /// Counts why a connection was closed.
+    pub(super) fn note(&mut self, broken: &Broken) {
+        self.unasked += u64::from(matches!(broken, Broken::Unasked | Broken::Late));
+        self.out_of_step += u64::from(matches!(broken, Broken::OutOfStep));
+    }
 }
 
 impl Backend {
@@ -91,6 +102,7 @@ impl Backend {
         let frame: Box<[u8]> = pipeline.head_frame().into();
         let pending = match pipeline.pop() {
             Some(Expect::Deliver(pending)) => pending,
+            Some(Expect::Canary { nonce, .. }) if pipeline.canary_came(nonce, reply) => return Ok(()),
             other => return Err(unusable(other.as_ref())),
         };
         let unit = pending.traits.is_unit().then(|| pipeline.told());
@@ -302,6 +314,7 @@ fn deliver(
                     replies.deliver(pending.ticket, reply);
                 }
                 Some(Expect::Clean { .. }) => pipeline.cleaned(),
+                Some(Expect::Canary { nonce, .. }) if pipeline.canary_came(nonce, reply) => {}
                 other => return Err(unusable(other.as_ref())),
             }
         }
@@ -313,6 +326,7 @@ fn deliver(
 const fn unusable(record: Option<&Expect>) -> Broken {
     match record {
         Some(Expect::Late { .. }) => Broken::Late,
+        Some(Expect::Canary { .. }) => Broken::OutOfStep,
         _ => Broken::Unasked,
     }
 }

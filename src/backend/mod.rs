@@ -13,6 +13,7 @@
 mod absent;
 mod answers;
 mod blocked;
+mod canary;
 mod dedicated;
 mod health;
 mod here;
@@ -163,6 +164,8 @@ pub struct Backend {
     /// Whether a pipeline that was full has room again.
     drained: bool,
     jitter: u32,
+    /// The number of the last canary.
+    nonce: u32,
     watchful: Watchful,
     /// What happened, for `INFO` and the metrics.
     pub counts: Counts,
@@ -194,6 +197,7 @@ impl Backend {
             refused: false,
             drained: false,
             jitter: seed | 1,
+            nonce: seed,
             watchful,
             counts: Counts::default(),
         }
@@ -405,7 +409,7 @@ impl Backend {
                 Poll::Ready(Err(error)) => return self.lose(pipe, &error, replies),
             };
             if let Err(broken) = self.received(pipe, received, replies) {
-                self.counts.unasked += u64::from(matches!(broken, answers::Broken::Unasked | answers::Broken::Late));
+                self.counts.note(&broken);
                 return self.lose(pipe, &broken, replies);
             }
             if self.finished(pipe) {

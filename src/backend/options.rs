@@ -70,4 +70,6 @@ pub struct Counts {
     pub failed_fast: u64,
     /// Connections closed because requests and replies did not add up, or the canary came back changed.
     pub out_of_step: u64,
+    /// Canaries sent.
+    pub canaries: u64,
 }

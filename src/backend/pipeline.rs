@@ -77,6 +77,8 @@ pub(super) struct Pipeline {
     pub(super) generation: u32,
     /// How connections fared lately.
     pub(super) health: Health,
+    /// When the next canary is due.
+    pub(super) canary_at: Millis,
     /// Whether it is on the list of pipelines to write.
     pub(super) dirty: bool,
     outbox: Vec<u8>,
@@ -109,6 +111,7 @@ impl Pipeline {
             deadline: NEVER,
             generation,
             health: Health::new(),
+            canary_at: 0,
             dirty: false,
             outbox: Vec::new(),
             answered: 0,
@@ -135,7 +138,7 @@ impl Pipeline {
     #[inline]
     pub(super) fn push(&mut self, frame: &[u8], expect: Expect) {
         debug_assert_eq!(frame.len(), expect.len(), "a record must know its frame's length");
-        self.late += usize::from(matches!(expect, Expect::Clean { .. }));
+        self.late += usize::from(matches!(expect, Expect::Clean { .. } | Expect::Canary { .. }));
         self.outbox.extend_from_slice(frame);
         self.fifo.push_back(expect);
         self.pushed += 1;
@@ -264,7 +267,7 @@ impl Pipeline {
     pub(super) fn head_age(&self, now: Millis) -> Option<Millis> {
         match self.fifo.front()? {
             Expect::Deliver(pending) => Some(pending.age(now)),
-            Expect::Late { .. } | Expect::Clean { .. } => None,
+            Expect::Late { .. } | Expect::Clean { .. } | Expect::Canary { .. } => None,
         }
     }
 
@@ -306,7 +309,7 @@ impl Pipeline {
             // The node has it, and may take its time.
             Expect::Deliver(pending) if all_sent && pending.traits.blocks() => None,
             Expect::Deliver(pending) => Some(pending.age(now)),
-            Expect::Late { .. } | Expect::Clean { .. } => None,
+            Expect::Late { .. } | Expect::Clean { .. } | Expect::Canary { .. } => None,
         });
         waiting.max()
     }

@@ -133,6 +133,13 @@ pub(super) enum Expect {
         /// Length of the frame in the outbox.
         len: u32,
     },
+    /// The proxy's own ECHO of this number.
+    Canary {
+        /// Length of the frame in the outbox.
+        len: u32,
+        /// What has to come back.
+        nonce: u32,
+    },
 }
 
 impl Expect {
@@ -140,7 +147,7 @@ impl Expect {
     pub(super) const fn len(&self) -> usize {
         match self {
             Self::Deliver(pending) => pending.len as usize,
-            Self::Late { len } | Self::Clean { len } => *len as usize,
+            Self::Late { len } | Self::Clean { len } | Self::Canary { len, .. } => *len as usize,
         }
     }
 
@@ -148,7 +155,7 @@ impl Expect {
     pub(super) fn into_pending(self) -> Option<Pending> {
         match self {
             Self::Deliver(pending) => Some(pending),
-            Self::Late { .. } | Self::Clean { .. } => None,
+            Self::Late { .. } | Self::Clean { .. } | Self::Canary { .. } => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::pipeline::{Holder, State};
 use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
 use super::view::{NOBODY, NodeId};
-use super::{Backend, Dialed, NEVER, Node, PipelineId, dedicated};
+use super::{Backend, Dialed, Millis, NEVER, Node, PipelineId, dedicated};
 use crate::cluster::Hint;
 use crate::cluster::slot::SLOTS;
 use crate::cluster::topology::{Role, Topology};
@@ -37,6 +37,12 @@ impl Backend {
                     let token = self.around.token | pipe;
                     pipeline.state = State::Ready(Link::new(stream, self.around.ready.waker(token)));
                     pipeline.health.opened(self.now);
+                    let every = self.options.canary.as_millis() as Millis;
+                    pipeline.canary_at = self.now + every;
+                    pipeline.deadline = if pipeline.holder == Holder::Shared { NEVER } else { pipeline.deadline };
+                    if every > 0 {
+                        self.wake_at = self.wake_at.min(self.now + every);
+                    }
                     // Read once, so that the link's waker is known to the runtime.
                     self.around.ready.push(token);
                 }
@@ -237,6 +243,7 @@ impl Backend {
         }
         for pipe in 0..self.pipelines.capacity() {
             self.tick_pipeline(pipe as PipelineId, replies);
+            self.tick_canary(pipe as PipelineId);
         }
     }
 
