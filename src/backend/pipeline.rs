@@ -16,6 +16,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::task::Poll;
 
 use super::health::Health;
@@ -25,6 +26,7 @@ use super::{Millis, NEVER};
 use crate::net::Link;
 use crate::resp::Proto;
 use crate::resp::reply::Scanner;
+use crate::telemetry::NodeTally;
 
 /// The outbox is compacted when so many answered bytes stand in front.
 const COMPACT_MIN: usize = 16 << 10;
@@ -65,6 +67,7 @@ pub(super) struct Pipeline {
     /// The node's place in the backend.
     pub(super) node: u16,
     pub(super) proto: Proto,
+    pub(super) tally: Arc<NodeTally>,
     pub(super) state: State,
     /// Whose it is.
     pub(super) holder: Holder,
@@ -77,8 +80,9 @@ pub(super) struct Pipeline {
     pub(super) generation: u32,
     /// How connections fared lately.
     pub(super) health: Health,
-    /// When the next canary is due.
+    /// When the next canary is due, and the number of the one under way.
     pub(super) canary_at: Millis,
+    pub(super) canary: Option<u64>,
     /// Whether it is on the list of pipelines to write.
     pub(super) dirty: bool,
     outbox: Vec<u8>,
@@ -100,10 +104,11 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) const fn new(node: u16, proto: Proto, max_reply: usize, generation: u32) -> Self {
+    pub(super) const fn new(node: u16, proto: Proto, max_reply: usize, generation: u32, tally: Arc<NodeTally>) -> Self {
         Self {
             node,
             proto,
+            tally,
             state: State::Down { retry_at: 0 },
             holder: Holder::Shared,
             watched: 0,
@@ -112,6 +117,7 @@ impl Pipeline {
             generation,
             health: Health::new(),
             canary_at: 0,
+            canary: None,
             dirty: false,
             outbox: Vec::new(),
             answered: 0,
@@ -271,6 +277,11 @@ impl Pipeline {
         }
     }
 
+    /// Whether the reply that is due is that to a canary.
+    pub(super) fn is_canary_due(&self) -> bool {
+        matches!(self.fifo.front(), Some(Expect::Canary { .. }))
+    }
+
     /// How many requests were ever put in.
     pub(super) const fn pushed(&self) -> u64 {
         self.pushed
@@ -314,6 +325,14 @@ impl Pipeline {
         waiting.max()
     }
 
+    /// When the request came that was put in last, if it still waits.
+    pub(super) fn newest_born(&self) -> Option<u32> {
+        match self.fifo.back()? {
+            Expect::Deliver(pending) => Some(pending.born),
+            Expect::Late { .. } | Expect::Clean { .. } | Expect::Canary { .. } => None,
+        }
+    }
+
     /// Whether there is anything that was not sent.
     pub(super) const fn has_unsent(&self) -> bool {
         self.sent < self.outbox.len()
@@ -341,6 +360,7 @@ impl Pipeline {
         self.sent = 0;
         self.inbox = Vec::new();
         self.prelude = None;
+        self.canary = None;
         self.scanner.reset();
         taken
     }

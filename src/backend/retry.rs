@@ -65,7 +65,7 @@ impl Delayed {
             let text = "CLUSTERDOWN not executed: no node could run the command in time";
             replies.fail(self.request.pending.ticket, text);
         } else {
-            replies.deliver(self.request.pending.ticket, &self.refusal);
+            replies.deliver_error(self.request.pending.ticket, &self.refusal);
         }
     }
 }
@@ -215,11 +215,13 @@ pub(super) const fn key(pending: &Pending) -> (u64, u16) {
     (pending.ticket.client_key(), pending.slot)
 }
 
+/// Keys that writes name; `None` stands for what cannot be read.
+type Named = BTreeSet<Option<Box<[u8]>>>;
+
 /// Which of the requests that went down with a connection are reads behind which the same client's write to the same
 /// key may have run: sent again they would see what came after them.
 pub(super) fn overtaken_reads(requests: &[Taken]) -> Vec<bool> {
-    // What the writes behind name; `None` for something that cannot be read.
-    let mut written: BTreeMap<(u64, u16), BTreeSet<Option<Box<[u8]>>>> = BTreeMap::new();
+    let mut written: BTreeMap<(u64, u16), Named> = BTreeMap::new();
     let mut overtaken = vec![false; requests.len()];
     for (request, overtaken) in requests.iter().zip(&mut overtaken).rev().filter(|(request, _)| request.may_have_run) {
         let of = key(&request.pending);

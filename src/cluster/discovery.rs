@@ -23,6 +23,7 @@ use super::topology::{Facts, Role, Topology};
 use super::watch::Watch;
 use super::{Hint, Options};
 use crate::net::{Addr, Net};
+use crate::telemetry::{MapTally, Trigger};
 
 /// The least time between the beginnings of two refreshes that hints ask for.
 const PACE: Duration = Duration::from_millis(100);
@@ -54,6 +55,8 @@ pub struct Discovery {
     pub hints: mpsc::Receiver<Hint>,
     /// Called after each publication.
     pub published: Box<dyn Fn()>,
+    /// What is counted of all this.
+    pub tally: Arc<MapTally>,
 }
 
 impl Discovery {
@@ -65,12 +68,15 @@ impl Discovery {
             timeout: self.timeout,
             addresses: self.addresses.clone(),
         };
+        let started = Instant::now();
         let mut state = Progress::new();
         loop {
             let began = Instant::now();
             state.begun(began);
             let found = self.refresh(&asker, &mut state).await;
+            self.tally.refreshed(std::mem::take(&mut state.trigger), found);
             if found {
+                self.tally.confirmed_ms.set((started.elapsed().as_millis() as u64).max(1));
                 self.learn_versions(&asker, &mut state).await;
             }
             state.watch.follow(&self.map.load(), &asker);
@@ -170,6 +176,7 @@ impl Discovery {
         }
         let mut convergence = held.convergence;
         if !map.same_as(held) {
+            self.tally.changes.add(1);
             let primaries = map.primaries().count();
             tracing::info!(
                 "cluster map {}: {primaries} primaries, {} replicas, {} of 16384 slots owned",
@@ -179,6 +186,7 @@ impl Discovery {
             );
             if let Some(noticed) = state.noticed.take() {
                 convergence = noticed.elapsed();
+                self.tally.convergence.record(convergence.as_micros().min(u128::from(u32::MAX)) as u32, 1);
             }
         }
         self.map.store(Arc::new(Topology { version: held.version + 1, convergence, ..map }));
@@ -225,6 +233,8 @@ struct Progress {
     rotation: usize,
     /// Until when to go on asking at full pace.
     trouble_until: Option<Instant>,
+    /// What the next refresh is for.
+    trigger: Trigger,
     /// When the first hint came that no new map has followed yet.
     noticed: Option<Instant>,
     /// When the last refreshes began.
@@ -242,6 +252,7 @@ impl Progress {
             silent: false,
             rotation: 0,
             trouble_until: None,
+            trigger: Trigger::default(),
             noticed: None,
             recent: VecDeque::new(),
             watch: Watch::default(),
@@ -271,6 +282,14 @@ impl Progress {
     fn note(&mut self, hint: &Hint) -> bool {
         let now = Instant::now();
         self.noticed.get_or_insert(now);
+        if self.trigger == Trigger::Interval {
+            self.trigger = match hint {
+                Hint::Moved => Trigger::Moved,
+                Hint::Unreachable(_) => Trigger::Unreachable,
+                Hint::Unowned => Trigger::Unowned,
+                Hint::Stale => Trigger::Stale,
+            };
+        }
         match hint {
             Hint::Moved => true,
             Hint::Stale => {

@@ -6,6 +6,7 @@ mod belief;
 pub mod dial;
 pub mod discovery;
 mod reading;
+pub mod roster;
 pub mod slot;
 pub mod topology;
 mod watch;

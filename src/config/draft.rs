@@ -11,6 +11,7 @@ use super::mistake::{Mistake, Origin, Wrong};
 use super::seed::{self, Seed};
 use super::units;
 use super::{Config, commands};
+use crate::admin::Token;
 use crate::backend::Credentials;
 use crate::client::User;
 
@@ -94,6 +95,11 @@ impl Draft {
             Kind::Switch { at, least } => *at(config) = time(given, *least, false)?,
             Kind::List(items) => self.put_list(key.path, *items, given, at)?,
             Kind::Address(at) => *at(config) = seed::address(text(given, "\"127.0.0.1:7379\"")?)?,
+            Kind::MaybeAddress(at) => {
+                let text = text(given, "\"127.0.0.1:9379\" or \"off\"")?;
+                *at(config) = if text == "off" { None } else { Some(seed::address(text)?) };
+            }
+            Kind::Hosts(at) => *at(config) = hosts(given)?,
             Kind::Socket(at) => *at(config) = Some(socket(given)?),
             Kind::Choice(pick) => {
                 let words = pick.words().iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ");
@@ -114,6 +120,7 @@ impl Draft {
                 match whose {
                     Whose::Cluster => self.cluster_password = Some(secret),
                     Whose::Clients => self.client_password = Some(secret),
+                    Whose::Admin => self.config.admin.token = Some(Token(secret)),
                 }
             }
             Kind::Users => {
@@ -262,6 +269,30 @@ fn text<'a>(given: &'a Given, example: &str) -> Result<&'a str, Wrong> {
         Ok(text)
     } else {
         Err(mismatch(given, "a text", &format!("write {example}")))
+    }
+}
+
+/// Names of hosts, without ports.
+fn hosts(given: &Given) -> Result<Vec<String>, Wrong> {
+    const LIST: &str = "write [\"slotway.example\"]";
+    let check = |name: &str| {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if !name.is_empty() && name.chars().all(is_name) {
+            return Ok(name.to_owned());
+        }
+        Err(Wrong::new(format!("\"{name}\" is no name of a host"), "write the name alone, without a port"))
+    };
+    match given {
+        Given::List(items) => {
+            let item = |(item, _): &(Result<Given, Wrong>, Origin)| {
+                item.as_ref().map_err(Clone::clone).and_then(|item| check(text(item, "\"slotway.example\"")?))
+            };
+            items.iter().map(item).collect()
+        }
+        Given::Text { text, loose: true } => {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(check).collect()
+        }
+        other => Err(mismatch(other, "a list of names", LIST)),
     }
 }
 

@@ -38,6 +38,10 @@ pub(super) enum Kind {
     List(&'static dyn Items),
     /// An address to listen on.
     Address(fn(&mut Config) -> &mut Addr),
+    /// An address to listen on, or `off`.
+    MaybeAddress(fn(&mut Config) -> &mut Option<Addr>),
+    /// Names of hosts.
+    Hosts(fn(&mut Config) -> &mut Vec<String>),
     /// The path of a socket, which may be absent.
     Socket(fn(&mut Config) -> &mut Option<PathBuf>),
     /// One word of several.
@@ -68,6 +72,8 @@ pub(super) enum Whose {
     Cluster,
     /// The clients', towards the proxy: the user `default`.
     Clients,
+    /// That of whoever uses the admin port.
+    Admin,
 }
 
 /// A field that takes one word of several.
@@ -216,6 +222,10 @@ pub(super) static KEYS: &[Key] = &[
     key("limits.node_queue", Kind::Size { at: |c| &mut c.backend.node_queue_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.dedicated", Kind::Count { at: |c| &mut c.backend.dedicated, least: 1, most: 1_000_000 }),
     key("limits.reply", Kind::Size { at: |c| &mut c.backend.max_reply_bytes, least: 16 * KB, most: 64 * GB }),
+    key("admin.addr", Kind::MaybeAddress(|c| &mut c.admin.addr)),
+    key("admin.hosts", Kind::Hosts(|c| &mut c.admin.hosts)),
+    secret("admin.token", Whose::Admin, false, "admin.token_file"),
+    secret("admin.token_file", Whose::Admin, true, "admin.token"),
     key("commands.deny", Kind::Commands { at: |c| &mut c.client.deny, allows: false }),
     key("commands.allow", Kind::Commands { at: |c| &mut c.client.allow, allows: true }),
     key("commands.split", Kind::Choice(SPLIT)),

@@ -325,7 +325,7 @@ impl Actor {
             let ran = code == "PROXYUNKNOWN" || request.kind == Kind::Mset || request.kind == Kind::Blpop;
             *self.account.errors.entry((request.kind, code)).or_default() += 1;
             return if ran {
-                self.perhaps(request)
+                self.perhaps(request);
             };
         }
         let last = &replies[replies.len() - 1];

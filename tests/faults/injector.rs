@@ -14,7 +14,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, watch};
+use tokio::task::spawn_local;
 
 /// How a connection ends at a [`Cut`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +95,10 @@ impl Injector {
         let (told, relays) = std::sync::mpsc::channel();
         let targets = nodes.to_vec();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default())
+                .unwrap();
             runtime.block_on(async move {
                 for node in targets {
                     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -105,7 +110,7 @@ impl Injector {
                         cut: AtomicU64::new(0),
                     });
                     told.send((listener.local_addr().unwrap(), node, Arc::clone(&state))).unwrap();
-                    tokio::spawn(relay(listener, node, state));
+                    spawn_local(relay(listener, node, state));
                 }
                 drop(told);
                 // Either way this is the end.
@@ -162,7 +167,7 @@ async fn relay(listener: TcpListener, node: SocketAddr, state: Arc<State>) {
         if state.weather().refuse {
             continue;
         }
-        tokio::spawn(connection(proxy, node, Arc::clone(&state)));
+        spawn_local(connection(proxy, node, Arc::clone(&state)));
     }
 }
 

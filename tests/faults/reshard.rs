@@ -36,7 +36,9 @@ fn move_slots(cluster: &Cluster, slots: &[u16], to: usize, step: Duration) {
     while moves.iter().map(|moving| cluster.carry_keys(moving, KEYS_A_STEP).unwrap()).sum::<usize>() > 0 {
         std::thread::sleep(step);
     }
-    moves.iter().for_each(|moving| cluster.end_move(moving).unwrap());
+    for moving in &moves {
+        cluster.end_move(moving).unwrap();
+    }
 }
 
 #[test]

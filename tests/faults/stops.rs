@@ -30,9 +30,9 @@ impl Probe {
                 let begun = Instant::now();
                 let reply = client.call(&["SET", &key, "x"]);
                 if reply.error().is_some() {
-                    bad.push(begun.elapsed())
+                    bad.push(begun.elapsed());
                 } else {
-                    good.push(begun.elapsed())
+                    good.push(begun.elapsed());
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
