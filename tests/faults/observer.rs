@@ -43,8 +43,9 @@ impl Observer {
 }
 
 fn watch(mut nodes: Vec<Wire>, slot: u16, stop: &AtomicBool) -> Option<Instant> {
-    while !stop.load(Ordering::Relaxed) {
-        let begun = Instant::now();
+    loop {
+        // Looks once more when it is told to stop: the proxy may have been the faster one.
+        let (is_last, begun) = (stop.load(Ordering::Relaxed), Instant::now());
         for node in &mut nodes {
             let Ok(reply) = node.call(&["CLUSTER", "NODES"]) else { continue };
             let seen = parse(reply.text().unwrap_or_default());
@@ -52,7 +53,9 @@ fn watch(mut nodes: Vec<Wire>, slot: u16, stop: &AtomicBool) -> Option<Instant> 
                 return Some(Instant::now());
             }
         }
+        if is_last {
+            return None;
+        }
         std::thread::sleep(EVERY.saturating_sub(begun.elapsed()));
     }
-    None
 }
