@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Random, alone, long};
+use crate::harness::{Random, long};
 use crate::history::{History, Kind, Work};
 use crate::injector::{Cut, End, Way, Weather};
 use crate::report::{Row, ms};
-use crate::stage::Stage;
+use crate::stage::{Stage, alone};
 
 const NODES: usize = 6;
 
@@ -96,7 +96,7 @@ fn t2_late_replies_reach_nobody() {
     let work = Work { clients: 12, keys: 6, tags: Vec::new(), kinds, depth: 6, seed };
     let history = History::start(stage.addr(), &work);
     let before: u64 = (0..3).map(|node| stage.injector.accepted(node)).sum();
-    let rounds = if long() { 100 } else { 10 };
+    let rounds = if long() { 100 } else { 6 };
     for round in 0..rounds {
         let delay = Duration::from_millis(200 + random.below(400) as u64);
         stage.injector.weather(round % 3, Weather { delay, ..Weather::default() });

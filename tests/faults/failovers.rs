@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, PATIENCE, Random, alone, long, slot};
+use crate::harness::{Client, PATIENCE, Random, long, slot};
 use crate::history::{History, Kind, Work};
 use crate::observer::Observer;
 use crate::report::{Row, ms, quantile};
-use crate::stage::Stage;
+use crate::stage::{Stage, alone};
 
 /// A node that was elected is left in peace for so long: servers of 7.0 take the votes of their last election for
 /// those of the next one.
@@ -105,7 +105,7 @@ fn first_successes(stage: &Stage, keys: &[String], dead: &Arc<AtomicBool>) -> Ve
 fn t14_a_killed_primary_is_replaced_as_soon_as_the_nodes_know() {
     let _alone = alone();
     let stage = Stage::start(&[]);
-    let rounds = if long() { 20 } else { 3 };
+    let rounds = if long() { 20 } else { 2 };
     let (mut elected, mut after, mut elections, mut convergences) =
         (Elected::default(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {

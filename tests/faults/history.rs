@@ -206,7 +206,7 @@ impl Actor {
     fn new(addr: SocketAddr, work: Work, number: usize) -> Self {
         let tag = |key: usize| match work.tags.as_slice() {
             [] => format!("{}:{number}:{key}", work.seed),
-            tags => tags[(number + key) % tags.len()].clone(),
+            tags => tags[(number * work.keys + key) % tags.len()].clone(),
         };
         let keys = (0..work.keys).map(|key| Key { tag: tag(key), ..Key::default() }).collect();
         let random = Random::new(work.seed ^ (number as u64 + 1) << 32);

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on says so by panicking, in its helpers too"
 )]
 
+mod bytes;
 mod cuts;
 mod failovers;
 #[expect(dead_code, unused_imports, reason = "what the other tests with real servers need besides")]

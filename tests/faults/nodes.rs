@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use slotway::demo::servers::Options;
 
-use crate::harness::{Client, alone, own_cluster, slot};
+use crate::harness::{Client, own_cluster, slot};
 use crate::injector::{Cut, End, Way, Weather};
 use crate::report::Row;
-use crate::stage::Stage;
+use crate::stage::{Stage, together};
 
 /// Tells that an error of the table was induced and met as it says.
 fn met(error: &'static str, client: &'static str, figures: impl Into<String>) {
@@ -37,7 +37,7 @@ fn errors(stage: &Stage, kind: &str) -> u64 {
 
 #[test]
 fn t24_redirects_and_refusals_of_moving_slots_are_not_seen() {
-    let _alone = alone();
+    let _lane = together();
     let stage = Stage::start(&[]);
     let mut client = stage.client();
     let (one, other, of) = pair(&stage, 50);
@@ -68,7 +68,7 @@ fn t24_redirects_and_refusals_of_moving_slots_are_not_seen() {
 
 #[test]
 fn t24_a_cluster_that_is_down_is_waited_for() {
-    let _alone = alone();
+    let _lane = together();
     let stage = Stage::start(&[]);
     let (key, _, of) = pair(&stage, 60);
     let of = of.to_string();
@@ -92,7 +92,7 @@ fn t24_a_cluster_that_is_down_is_waited_for() {
 
 #[test]
 fn t24_a_node_that_loads_is_waited_for() {
-    let _alone = alone();
+    let _lane = together();
     let settings = [("enable-debug-command", "yes"), ("loading-process-events-interval-bytes", "1024")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let stage = Stage::before(own_cluster(&Options { settings, ..Options::default() }), &[]);
@@ -115,7 +115,7 @@ fn t24_a_node_that_loads_is_waited_for() {
 
 #[test]
 fn t24_what_is_the_clients_business_comes_as_it_is() {
-    let _alone = alone();
+    let _lane = together();
     let stage = Stage::start(&[]);
     let key = stage.key_of(0, 0);
     let mut client = stage.client();
@@ -151,7 +151,7 @@ fn t24_what_is_the_clients_business_comes_as_it_is() {
 
 #[test]
 fn t24_a_node_that_asks_for_a_password_is_not_the_clients_fault() {
-    let _alone = alone();
+    let _lane = together();
     let stage = Stage::start(&[]);
     let key = stage.key_of(0, 0);
     let mut client = stage.client();
@@ -170,7 +170,7 @@ fn t24_a_node_that_asks_for_a_password_is_not_the_clients_fault() {
 
 #[test]
 fn t24_lost_connections_are_reported_truthfully() {
-    let _alone = alone();
+    let _lane = together();
     let stage = Stage::start(&[("SLOTWAY__CLUSTER__REQUEST_TIMEOUT", "1s")]);
     let key = stage.key_of(0, 0);
     let mut client = stage.client();

@@ -2,16 +2,33 @@
 
 use std::time::{Duration, Instant};
 
-use slotway::demo::servers::{Cluster, SLOTS};
+use slotway::demo::servers::Cluster;
 
-use crate::harness::{PATIENCE, Random, alone, long, slot};
+use crate::harness::{PATIENCE, Random, long, slot};
 use crate::history::{History, Kind, Work};
 use crate::report::{Row, ms};
-use crate::stage::Stage;
+use crate::stage::{Stage, alone};
 
-/// So many slots are on the move at a time, and so many keys of each move in one step.
+/// So many slots are on the move at a time.
 const AT_ONCE: usize = 4;
-const KEYS_A_STEP: usize = 6;
+
+/// How much is done, and how slowly.
+struct Extent {
+    slots: u16,
+    requests: u64,
+    clients: usize,
+    /// Keys of each client, so that every slot has some.
+    keys: usize,
+    /// So many keys of each slot are moved in one step.
+    keys_a_step: usize,
+    /// So many requests are answered between two steps.
+    requests_a_step: u64,
+}
+
+const SHORT: Extent =
+    Extent { slots: 60, requests: 20_000, clients: 16, keys: 40, keys_a_step: 6, requests_a_step: 100 };
+const LONG: Extent =
+    Extent { slots: 4096, requests: 1_000_000, clients: 16, keys: 512, keys_a_step: 3, requests_a_step: 250 };
 
 /// A tag in each of the slots below `end`.
 fn tags(end: u16) -> Vec<String> {
@@ -30,11 +47,15 @@ fn tags(end: u16) -> Vec<String> {
     found.into_iter().flatten().collect()
 }
 
-/// Moves some slots at the same time, a few keys of each in turn.
-fn move_slots(cluster: &Cluster, slots: &[u16], to: usize, step: Duration) {
+/// Moves some slots at the same time, a few keys of each in turn, while clients work.
+fn move_slots(cluster: &Cluster, slots: &[u16], to: usize, extent: &Extent, history: &History) {
     let moves: Vec<_> = slots.iter().filter_map(|&slot| cluster.begin_move(slot, to).unwrap()).collect();
-    while moves.iter().map(|moving| cluster.carry_keys(moving, KEYS_A_STEP).unwrap()).sum::<usize>() > 0 {
-        std::thread::sleep(step);
+    assert_eq!(moves.len(), slots.len(), "a slot is already there");
+    loop {
+        history.wait_for(extent.requests_a_step, PATIENCE);
+        if moves.iter().map(|moving| cluster.carry_keys(moving, extent.keys_a_step).unwrap()).sum::<usize>() == 0 {
+            break;
+        }
     }
     for moving in &moves {
         cluster.end_move(moving).unwrap();
@@ -46,19 +67,19 @@ fn t16_slots_move_under_load_without_an_error() {
     let _alone = alone();
     let stage = Stage::start(&[]);
     let seed = Random::seed();
-    let (slots, requests, step) = if long() { (4096, 1_000_000_u64, 1) } else { (60, 20_000, 5) };
-    let tags = tags(slots.min(600).min(SLOTS));
-    let work = Work { clients: 16, keys: 40, tags, kinds: Kind::MIXED.to_vec(), depth: 6, seed };
+    let extent = if long() { LONG } else { SHORT };
+    let Extent { slots, requests, clients, keys, .. } = extent;
+    let work = Work { clients, keys, tags: tags(slots), kinds: Kind::MIXED.to_vec(), depth: 6, seed };
     let history = History::start(stage.addr(), &work);
-    history.wait_for(2_000, PATIENCE);
-    let begun = Instant::now();
+    history.wait_for(requests / 20, PATIENCE);
+    let (begun, before) = (Instant::now(), history.requests());
     let all: Vec<u16> = (0..slots).collect();
     for (n, some) in all.chunks(AT_ONCE).enumerate() {
-        move_slots(&stage.cluster, some, 1 + n % 2, Duration::from_millis(step));
+        move_slots(&stage.cluster, some, 1 + n % 2, &extent, &history);
         assert!(!history.is_broken(), "after {n}: {:#?}", history.stop().violations);
     }
-    let took = begun.elapsed();
-    let left = requests.saturating_sub(history.requests());
+    let (took, meanwhile) = (begun.elapsed(), history.requests() - before);
+    let left = requests.saturating_sub(meanwhile);
     history.wait_for(left, Duration::from_mins(10));
     let account = history.stop();
     account.check("T16");
@@ -72,7 +93,7 @@ fn t16_slots_move_under_load_without_an_error() {
         client: "latency; requests for keys on both sides wait until the slot has moved",
         passes: "0 errors of single keys, 0 lost, 0 doubled",
         figures: format!(
-            "{slots} slots in {:.0} s, {} requests, {redirects} redirects followed: {single} errors of single keys, \
+            "{slots} slots in {:.0} s, {meanwhile} requests meanwhile and {} in all, {redirects} redirects followed: {single} errors of single keys, \
              {multi} of several; 0 lost, 0 doubled; slowest {}",
             took.as_secs_f64(),
             account.requests,

@@ -1,12 +1,33 @@
 //! What a test of faults stands on: a real cluster, a relay in front of each node, the proxy in front of the relays.
 
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use slotway::demo::servers::{Cluster, Options};
 
 use crate::harness::{Client, PATIENCE, Proxy, own_cluster, slot};
 use crate::injector::Injector;
+
+/// Two tests that wait more than they work run at the same time; one that measures, or works hard, runs alone.
+static LANES: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];
+
+fn lock(lane: &'static Mutex<()>) -> MutexGuard<'static, ()> {
+    lane.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by tests that measure or work hard.
+pub(crate) fn alone() -> [MutexGuard<'static, ()>; 2] {
+    LANES.each_ref().map(lock)
+}
+
+/// Held by the others.
+pub(crate) fn together() -> MutexGuard<'static, ()> {
+    match LANES[1].try_lock() {
+        Ok(lane) => lane,
+        _ => lock(&LANES[0]),
+    }
+}
 
 /// Cluster, relays, proxy.
 pub(crate) struct Stage {

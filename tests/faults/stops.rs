@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use slotway::demo::servers::Options;
 
-use crate::harness::{Client, alone, long, own_cluster, slot};
+use crate::harness::{Client, long, own_cluster, slot};
 use crate::observer::Observer;
 use crate::report::{Row, ms, quantile};
-use crate::stage::{REQUEST_TIMEOUT, Stage, resident};
+use crate::stage::{REQUEST_TIMEOUT, Stage, alone, resident, together};
 
 /// Asks for one key again and again, a thousand times a second at most; how long each took, and how many failed.
 struct Probe {
@@ -64,12 +64,13 @@ fn probe(stage: &Stage, keys: &[String], span: Duration) -> (Vec<Duration>, Vec<
 fn t13_a_stopped_primary_costs_only_its_own_keys() {
     let _alone = alone();
     // So patient with each other that nobody is replaced.
-    let patient = Options { node_timeout: Duration::from_mins(10), ..Options::default() };
+    let node_timeout = Duration::from_secs(if long() { 90 } else { 20 });
+    let patient = Options { node_timeout, ..Options::default() };
     let stage = Stage::before(own_cluster(&patient), &[]);
     let others: Vec<_> =
         (1..3).flat_map(|node| (0..2).map(move |n| (node, n))).map(|(node, n)| stage.key_of(node, n)).collect();
     let lost: Vec<_> = (0..8).map(|n| stage.key_of(0, n)).collect();
-    let span = Duration::from_secs(if long() { 30 } else { 6 });
+    let span = Duration::from_secs(if long() { 30 } else { 4 });
     let info = stage.client().call(&["INFO", "server"]).text();
     let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")?.parse().ok()).expect("a process id");
     let (mut before, errors) = probe(&stage, &others, span.min(Duration::from_secs(10)));
@@ -109,7 +110,7 @@ fn t13_a_stopped_primary_costs_only_its_own_keys() {
 
 #[test]
 fn t18_a_primary_that_comes_back_with_an_old_map_never_wins() {
-    let _alone = alone();
+    let _lane = together();
     let stage = Stage::start(&[("SLOTWAY__CLUSTER__REFRESH_INTERVAL", "200ms")]);
     let key = stage.key_of(0, 0);
     let mut client = stage.client();
