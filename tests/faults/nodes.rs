@@ -154,15 +154,21 @@ fn t24_a_node_that_asks_for_a_password_is_not_the_clients_fault() {
     let _lane = together();
     let stage = Stage::start(&[]);
     let key = stage.key_of(0, 0);
-    let mut client = stage.client();
-    client.call(&["SET", &key, "x"]).ok();
+    // Of the other protocol, so that the connection of the first one is yet to be made.
+    Client::resp3(stage.addr()).call(&["SET", &key, "x"]).ok();
     let mut node = stage.cluster.wire(0).unwrap();
     node.call(&["CONFIG", "SET", "requirepass", "secret"]).unwrap();
+    let mut client = stage.client();
+    let refused = |client: &mut Client| {
+        let reply = client.call(&["SET", &key, "y"]);
+        assert!(reply.error().is_some_and(|error| error.starts_with("PROXYUNSENT")), "{reply:?}");
+        reply.error().unwrap_or_default().to_owned()
+    };
+    let first = refused(&mut client);
     stage.injector.reset(0);
     std::thread::sleep(Duration::from_millis(300));
-    let reply = client.call(&["SET", &key, "y"]);
-    assert!(reply.error().is_some_and(|error| error.starts_with("PROXYUNSENT")), "{reply:?}");
-    met("NOAUTH", "PROXYUNSENT, never the node's words", reply.error().unwrap_or_default());
+    refused(&mut client);
+    met("NOAUTH", "PROXYUNSENT, never the node's words", first);
     node.call(&["CONFIG", "SET", "requirepass", ""]).unwrap();
     stage.wait_served();
     assert_eq!(client.call(&["GET", &key]).bulk(), Some(b"x".as_slice()), "it was not executed");
