@@ -31,7 +31,10 @@ fn stream(random: &mut Random) -> Vec<u8> {
             _ => frame(&["SET", &key, &value]),
         });
     }
-    for _ in 0..=random.below(3).min(bytes.len() / 2) {
+    for _ in 0..=random.below(3) {
+        if bytes.len() < 2 {
+            break;
+        }
         let at = random.below(bytes.len());
         let byte = if random.one_in(4) { random.next() as u8 } else { LIKELY[random.below(LIKELY.len())] };
         match random.below(5) {

@@ -52,7 +52,8 @@ fn move_slots(cluster: &Cluster, slots: &[u16], to: usize, extent: &Extent, hist
     let moves: Vec<_> = slots.iter().filter_map(|&slot| cluster.begin_move(slot, to).unwrap()).collect();
     assert_eq!(moves.len(), slots.len(), "a slot is already there");
     loop {
-        history.wait_for(extent.requests_a_step, PATIENCE);
+        // All of them may be waiting for these very slots.
+        history.wait_for(extent.requests_a_step, Duration::from_millis(50));
         if moves.iter().map(|moving| cluster.carry_keys(moving, extent.keys_a_step).unwrap()).sum::<usize>() == 0 {
             break;
         }
