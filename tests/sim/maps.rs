@@ -37,13 +37,17 @@ fn a_minority_that_comes_back_never_wins() {
             }
             // While nobody else answers, it is asked for its map.
             let others: Vec<_> = world.cluster.nodes().into_iter().filter(|&node| node != old).collect();
-            others.iter().for_each(|&node| world.cluster.pause(node));
+            for &node in &others {
+                world.cluster.pause(node);
+            }
             for _ in 0..4 {
                 let reply = client.say(&format!("APPEND {key} lost")).await;
                 assert!(reply.starts_with("-PROXYUN"), "{reply}");
                 pass(ms(1000)).await;
             }
-            others.iter().for_each(|&node| world.cluster.resume(node));
+            for &node in &others {
+                world.cluster.resume(node);
+            }
             pass(ms(1500)).await;
             assert_eq!(client.say(&format!("SET {key} after49")).await, r"+OK\r\n");
             let log = world.cluster.take_log();
