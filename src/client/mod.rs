@@ -24,6 +24,7 @@ mod glob;
 mod guard;
 mod helps;
 mod info;
+mod learning;
 mod local;
 mod logs;
 mod nodes;
