@@ -10,7 +10,7 @@ use super::repair::NO_CONNECTION;
 use super::retry::{self, Retries};
 use super::slow::Watchful;
 use super::timing::{Clock, Run};
-use super::{Backend, Millis, PipelineId, Surroundings};
+use super::{Backend, Counts, Millis, PipelineId, Surroundings};
 use crate::cluster::Hint;
 use crate::net::Addr;
 use crate::replies::Replies;
@@ -30,9 +30,20 @@ pub(super) enum Broken {
     /// The reply to a request that was given up.
     #[error("the node answered a request after its time")]
     Late,
+    /// The canary came back as something else: earlier replies may have been somebody else's.
+    #[error("the node's replies are out of step with the requests")]
+    OutOfStep,
     /// The node no longer accepts the proxy.
     #[error("the node asks the proxy to authenticate again")]
     Unauthenticated,
+}
+
+impl Counts {
+    /// Counts why a connection was closed.
+    pub(super) fn note(&mut self, broken: &Broken) {
+        self.unasked += u64::from(matches!(broken, Broken::Unasked | Broken::Late));
+        self.out_of_step += u64::from(matches!(broken, Broken::OutOfStep));
+    }
 }
 
 impl Backend {
@@ -99,6 +110,7 @@ impl Backend {
         let frame: Box<[u8]> = pipeline.head_frame().into();
         let pending = match pipeline.pop() {
             Some(Expect::Deliver(pending)) => pending,
+            Some(Expect::Canary { .. }) if pipeline.canary_came(reply) => return Ok(()),
             other => return Err(unusable(other.as_ref())),
         };
         let unit = pending.traits.is_unit().then(|| pipeline.told());
@@ -309,7 +321,8 @@ fn deliver(
     aside: &mut Aside<'_>,
     replies: &mut Replies,
 ) -> Result<Option<usize>, Broken> {
-    let careful = !aside.retries.is_empty() || aside.watchful.expects_slow(pipeline, aside.now);
+    let careful =
+        pipeline.canary.is_some() || !aside.retries.is_empty() || aside.watchful.expects_slow(pipeline, aside.now);
     let clock = Clock { now_us: aside.now_us, tally: &aside.around.tally };
     let mut run = Run::default();
     while let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) {
@@ -320,6 +333,10 @@ fn deliver(
             return Ok(Some(*at + len));
         }
         *at += len;
+        if careful && pipeline.is_early_canary(reply) {
+            run.end(Some(&pipeline.tally), clock, replies);
+            return Err(Broken::OutOfStep);
+        }
         if !pipeline.skip_prelude(reply) {
             match pipeline.pop() {
                 Some(Expect::Deliver(pending)) => {
@@ -334,6 +351,7 @@ fn deliver(
                     replies.deliver(pending.ticket, reply);
                 }
                 Some(Expect::Clean { .. }) => pipeline.cleaned(),
+                Some(Expect::Canary { .. }) if pipeline.canary_came(reply) => {}
                 other => return Err(unusable(other.as_ref())),
             }
         }
@@ -346,6 +364,7 @@ fn deliver(
 const fn unusable(record: Option<&Expect>) -> Broken {
     match record {
         Some(Expect::Late { .. }) => Broken::Late,
+        Some(Expect::Canary { .. }) => Broken::OutOfStep,
         _ => Broken::Unasked,
     }
 }

@@ -33,7 +33,11 @@ impl Backend {
         if let Some(next) = self.retries.next() {
             self.wake_by(next);
         }
+        let has_canaries = !self.options.canary.is_zero();
         for pipe in 0..self.pipelines.capacity() {
+            if has_canaries {
+                self.tick_canary(pipe as PipelineId);
+            }
             self.tick_pipeline(pipe as PipelineId, replies);
         }
     }

@@ -14,6 +14,7 @@
 mod absent;
 mod answers;
 mod blocked;
+mod canary;
 mod deadlines;
 mod dedicated;
 mod dialing;
@@ -421,7 +422,7 @@ impl Backend {
                 Poll::Ready(Err(error)) => return self.lose(pipe, Fault::Lost, &error, replies),
             };
             if let Err(broken) = self.received(pipe, received, replies) {
-                self.counts.unasked += u64::from(matches!(broken, answers::Broken::Unasked | answers::Broken::Late));
+                self.counts.note(&broken);
                 return self.lose(pipe, Fault::Protocol, &broken, replies);
             }
             if self.finished(pipe) {

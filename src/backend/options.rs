@@ -21,7 +21,7 @@ pub struct Options {
     /// `[cluster] fail_fast_after`: how long a node must have been out of reach before requests for it fail at once,
     /// until it is found again; zero means never.
     pub fail_fast_after: Duration,
-    /// `[cluster] canary`: how often each connection has to prove that it is in step; zero means never.
+    /// `[cluster] canary`: how often each shared connection has to prove that it is in step; zero means never.
     pub canary: Duration,
     /// `[limits] node_queue`: bytes of requests that may wait for one node, per worker; more are refused.
     pub node_queue_bytes: usize,

@@ -80,6 +80,9 @@ pub(super) struct Pipeline {
     pub(super) generation: u32,
     /// How connections fared lately.
     pub(super) health: Health,
+    /// When the next canary is due, and the number of the one under way.
+    pub(super) canary_at: Millis,
+    pub(super) canary: Option<u64>,
     /// Whether it is on the list of pipelines to write.
     pub(super) dirty: bool,
     outbox: Vec<u8>,
@@ -113,6 +116,8 @@ impl Pipeline {
             deadline: NEVER,
             generation,
             health: Health::new(),
+            canary_at: 0,
+            canary: None,
             dirty: false,
             outbox: Vec::new(),
             answered: 0,
@@ -139,7 +144,7 @@ impl Pipeline {
     #[inline]
     pub(super) fn push(&mut self, frame: &[u8], expect: Expect) {
         debug_assert_eq!(frame.len(), expect.len(), "a record must know its frame's length");
-        self.late += usize::from(matches!(expect, Expect::Clean { .. }));
+        self.late += usize::from(matches!(expect, Expect::Clean { .. } | Expect::Canary { .. }));
         self.outbox.extend_from_slice(frame);
         self.fifo.push_back(expect);
         self.pushed += 1;
@@ -268,8 +273,13 @@ impl Pipeline {
     pub(super) fn head_age(&self, now: Millis) -> Option<Millis> {
         match self.fifo.front()? {
             Expect::Deliver(pending) => Some(pending.age(now)),
-            Expect::Late { .. } | Expect::Clean { .. } => None,
+            Expect::Late { .. } | Expect::Clean { .. } | Expect::Canary { .. } => None,
         }
+    }
+
+    /// Whether the reply that is due is that to a canary.
+    pub(super) fn is_canary_due(&self) -> bool {
+        matches!(self.fifo.front(), Some(Expect::Canary { .. }))
     }
 
     /// How many requests were ever put in.
@@ -310,7 +320,7 @@ impl Pipeline {
             // The node has it, and may take its time.
             Expect::Deliver(pending) if all_sent && pending.traits.blocks() => None,
             Expect::Deliver(pending) => Some(pending.age(now)),
-            Expect::Late { .. } | Expect::Clean { .. } => None,
+            Expect::Late { .. } | Expect::Clean { .. } | Expect::Canary { .. } => None,
         });
         waiting.max()
     }
@@ -319,7 +329,7 @@ impl Pipeline {
     pub(super) fn newest_born(&self) -> Option<u32> {
         match self.fifo.back()? {
             Expect::Deliver(pending) => Some(pending.born),
-            Expect::Late { .. } | Expect::Clean { .. } => None,
+            Expect::Late { .. } | Expect::Clean { .. } | Expect::Canary { .. } => None,
         }
     }
 
@@ -350,6 +360,7 @@ impl Pipeline {
         self.sent = 0;
         self.inbox = Vec::new();
         self.prelude = None;
+        self.canary = None;
         self.scanner.reset();
         taken
     }

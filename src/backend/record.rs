@@ -136,6 +136,11 @@ pub(super) enum Expect {
         /// Length of the frame in the outbox.
         len: u32,
     },
+    /// The proxy's own ECHO, by which the connection proves itself.
+    Canary {
+        /// Length of the frame in the outbox.
+        len: u32,
+    },
 }
 
 impl Expect {
@@ -143,7 +148,7 @@ impl Expect {
     pub(super) const fn len(&self) -> usize {
         match self {
             Self::Deliver(pending) => pending.len as usize,
-            Self::Late { len } | Self::Clean { len } => *len as usize,
+            Self::Late { len } | Self::Clean { len } | Self::Canary { len } => *len as usize,
         }
     }
 
@@ -151,7 +156,7 @@ impl Expect {
     pub(super) fn into_pending(self) -> Option<Pending> {
         match self {
             Self::Deliver(pending) => Some(pending),
-            Self::Late { .. } | Self::Clean { .. } => None,
+            Self::Late { .. } | Self::Clean { .. } | Self::Canary { .. } => None,
         }
     }
 }

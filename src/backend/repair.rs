@@ -11,7 +11,7 @@ use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
 use super::timing::Run;
 use super::view::{NOBODY, NodeId};
-use super::{Backend, Dialed, Node, PipelineId, dedicated};
+use super::{Backend, Dialed, NEVER, Node, PipelineId, dedicated};
 use crate::cluster::Hint;
 use crate::cluster::slot::SLOTS;
 use crate::cluster::topology::{Role, Topology};
@@ -40,6 +40,7 @@ impl Backend {
                     pipeline.state = State::Ready(Link::new(stream, self.around.ready.waker(token)));
                     pipeline.health.opened(self.now);
                     pipeline.tally.connected.add(1);
+                    self.expect_canaries(pipe);
                     // Read once, so that the link's waker is known to the runtime.
                     self.around.ready.push(token);
                 }
@@ -69,6 +70,7 @@ impl Backend {
         }
         let wait = pipeline.health.lost(was_ready, self.now, &mut self.jitter);
         pipeline.state = State::Down { retry_at: self.now + wait };
+        pipeline.deadline = NEVER;
         self.counts.lost += 1;
         match fault {
             // Its requests are counted one by one.
@@ -85,8 +87,16 @@ impl Backend {
             self.around.ready.push(self.around.dialed);
         }
         self.hint(Hint::Unreachable(addr.clone()));
-        for request in requests {
-            self.after_loss(node, proto, request, &addr, replies);
+        let overtaken = retry::overtaken_reads(&requests);
+        for (request, overtaken) in requests.into_iter().zip(overtaken) {
+            if overtaken {
+                let text = format!(
+                    "PROXYUNSENT not executed: the connection to {addr} was lost, and a later command on the key may have been executed"
+                );
+                replies.fail(request.pending.ticket, &text);
+            } else {
+                self.after_loss(node, proto, request, &addr, replies);
+            }
         }
         if gone {
             self.remove_pipeline(pipe);

@@ -7,7 +7,7 @@
 //! Requests that went another way than straight to the owner of their slot leave a trail, so that later ones go
 //! the same way or wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use slab::Slab;
 
@@ -225,6 +225,27 @@ impl Retries {
 /// Requests with the same key must keep their order.
 pub(super) const fn key(pending: &Pending) -> (u64, u16) {
     (pending.ticket.client_key(), pending.slot)
+}
+
+/// Keys that writes name; `None` stands for what cannot be read.
+type Named = BTreeSet<Option<Box<[u8]>>>;
+
+/// Which of the requests that went down with a connection are reads behind which the same client's write to the same
+/// key may have run: sent again they would see what came after them.
+pub(super) fn overtaken_reads(requests: &[Taken]) -> Vec<bool> {
+    let mut written: BTreeMap<(u64, u16), Named> = BTreeMap::new();
+    let mut overtaken = vec![false; requests.len()];
+    for (request, overtaken) in requests.iter().zip(&mut overtaken).rev().filter(|(request, _)| request.may_have_run) {
+        let of = key(&request.pending);
+        if !request.pending.traits.is_read() {
+            let named = keys_of(&request.frame).map(|keys| keys.into_iter().map(Some).collect());
+            written.entry(of).or_default().append(&mut named.unwrap_or_else(|| BTreeSet::from([None])));
+        } else if let Some(written) = written.get(&of) {
+            let is_written = |keys: Vec<Box<[u8]>>| keys.into_iter().any(|key| written.contains(&Some(key)));
+            *overtaken = written.contains(&None) || keys_of(&request.frame).is_none_or(is_written);
+        }
+    }
+    overtaken
 }
 
 /// Whether two requests name the same key. What cannot be read is taken for yes.

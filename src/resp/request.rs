@@ -315,10 +315,13 @@ impl Decoder {
             return Err(ProtocolError::NotResp);
         }
         let max = MAX_INLINE.min(limits.frame);
-        let Some(end) = memchr::memchr(b'\n', bytes.get(self.read..).unwrap_or_default()).map(|n| n + self.read) else {
-            self.read = bytes.len();
-            return if self.read > max { Err(ProtocolError::InlineSize) } else { Ok(Step::More) };
-        };
+        let fresh = bytes.get(self.read..).unwrap_or_default();
+        let end = memchr::memchr2(b'\n', 0, fresh).map_or(bytes.len(), |n| n + self.read);
+        // Servers look for the end of the line as in a C string: behind a NUL they never find it.
+        if bytes.get(end) != Some(&b'\n') {
+            self.read = end;
+            return if bytes.len() > max { Err(ProtocolError::InlineSize) } else { Ok(Step::More) };
+        }
         self.read = 0;
         if end > max {
             return Err(ProtocolError::InlineSize);

@@ -69,6 +69,9 @@ fn broken_protocol_gets_the_error_that_redis_gives_after_what_came_before() {
         same_until_the_end(&[prefix, bytes].concat());
     }
     same_until_the_end(&[b"PING ".to_vec(), vec![b'x'; 70_000]].concat());
+    // A NUL hides the end of its line.
+    same_until_the_end(b"PING\r\nPING \0x\r\nPING\r\n");
+    same_until_the_end(&[b"PING\r\nPING \0\r\n".to_vec(), b"PING\r\n".repeat(12_000)].concat());
 }
 
 #[test]

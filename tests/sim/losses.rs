@@ -4,6 +4,7 @@
 use slotway::demo::embedded::{NodeId, Script};
 use tokio::time::Instant;
 
+use crate::client::frame;
 use crate::net::{Dialing, End, Plan, Way};
 use crate::proxy::{bulk, ms, pass, proxied};
 use crate::world::{World, seeds};
@@ -121,7 +122,7 @@ async fn cut_stream(world: World, plan: Plan, what: &str) {
 
 #[test]
 fn nothing_runs_twice_wherever_a_connection_is_cut() {
-    let request = crate::client::frame(&[b"INCR", b"{key-0}0"]).len();
+    let request = frame(&[b"INCR", b"{key-0}0"]).len();
     for seed in seeds(1) {
         for after in 0..=6 * (request + 2) {
             for end in [End::Reset, End::HalfClose, End::Blackhole] {
@@ -337,5 +338,30 @@ fn a_stopped_node_is_sent_nothing_before_it_answers() {
         world.cluster.resume(stopped);
         pass(ms(1500)).await;
         assert_eq!(client.say(&format!("INCR {key}")).await, r":2\r\n", "only the one that had left was run");
+    });
+}
+
+#[test]
+fn a_read_that_is_asked_again_does_not_see_what_came_behind_it() {
+    proxied(1, async |world: World| {
+        pass(ms(1000)).await;
+        let node = world.cluster.primaries()[0];
+        let (key, other) = (world.key_of(node, 0), world.key_of(node, 1));
+        let (mut client, mut writer) = (world.client().await, world.client().await);
+        // On the other protocol's connection, so that the first one is yet to be made.
+        writer.say("HELLO 3").await;
+        writer.say(&format!("MSET {key} before {other} before")).await;
+        // All requests arrive and run; the connection ends in the first reply.
+        let way = Way { end: Some((1, End::Reset)), ..Way::default() };
+        world.net.plan_once(&world.cluster.addr(node), Plan::reading(way));
+        world.cluster.log(100);
+        let words = [format!("GET {key}"), format!("GET {other}"), format!("SET {key} after")];
+        let frame = |words: &String| frame(&words.split(' ').map(str::as_bytes).collect::<Vec<_>>());
+        client.send(&words.iter().flat_map(frame).collect::<Vec<u8>>()).await.expect("the proxy reads");
+        let first = client.hear().await;
+        assert!(first.starts_with("-PROXYUNSENT"), "the write came later: {first}");
+        assert_eq!(client.hear().await, bulk("before"), "nothing came behind this one");
+        assert!(client.hear().await.starts_with("-PROXYUNKNOWN"));
+        assert_eq!(world.ran(&["SET", &key, "after"]), 1);
     });
 }

@@ -13,6 +13,7 @@
 mod admin;
 mod auth;
 mod blocking;
+mod canary;
 mod client;
 mod commands;
 mod desk;

@@ -1,7 +1,7 @@
 //! The map of the cluster never goes back, and is found wherever it can be found.
 
 use slotway::config::Config;
-use slotway::demo::embedded::Options;
+use slotway::demo::embedded::{Options, Seen};
 use slotway::net::Addr;
 use tokio::time::Instant;
 
@@ -30,11 +30,32 @@ fn a_minority_that_comes_back_never_wins() {
                 pass(ms(50)).await;
             }
             pass(ms(500)).await;
+            world.cluster.log(10_000);
             for n in 0..50 {
                 assert_eq!(client.say(&format!("SET {key} after{n}")).await, r"+OK\r\n");
-                assert_eq!(world.cluster.owner(slotway::demo::embedded::slot(key.as_bytes())), Some(new));
                 pass(ms(100)).await;
             }
+            // While nobody else answers, it is asked for its map.
+            let others: Vec<_> = world.cluster.nodes().into_iter().filter(|&node| node != old).collect();
+            for &node in &others {
+                world.cluster.pause(node);
+            }
+            for _ in 0..4 {
+                let reply = client.say(&format!("APPEND {key} lost")).await;
+                assert!(reply.starts_with("-PROXYUN"), "{reply}");
+                pass(ms(1000)).await;
+            }
+            for &node in &others {
+                world.cluster.resume(node);
+            }
+            pass(ms(1500)).await;
+            assert_eq!(client.say(&format!("SET {key} after49")).await, r"+OK\r\n");
+            let log = world.cluster.take_log();
+            let asked = log.iter().filter(|seen| seen.node == old && seen.args[0] == b"CLUSTER").count();
+            assert!(asked > 0, "nothing was tested: the old primary was not asked for its map");
+            let written = |seen: &&Seen| matches!(seen.args[0].as_slice(), b"SET" | b"APPEND");
+            let written: Vec<_> = log.iter().filter(written).map(|seen| seen.node).collect();
+            assert!(written.len() > 50 && written.iter().all(|&node| node == new), "{written:?}");
             world.cluster.rejoin(old);
             pass(ms(1000)).await;
             assert_eq!(client.say(&format!("GET {key}")).await, bulk("after49"), "nothing was written to the old one");

@@ -121,7 +121,7 @@ fn naive_multibulk<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Twin<'a>, Pro
 
 fn naive_inline<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Twin<'a>, ProtocolError> {
     let most = limits.frame.min(64 << 10);
-    let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else {
+    let Some(end) = bytes.iter().position(|&byte| byte == b'\n' || byte == 0).filter(|&end| bytes[end] != 0) else {
         return if bytes.len() > most { Err(ProtocolError::InlineSize) } else { Ok(Twin::More) };
     };
     if end > most {
@@ -337,7 +337,7 @@ fn any_words() -> impl Strategy<Value = Words> {
 
 /// Lines of what matters in inline requests.
 fn any_line() -> impl Strategy<Value = Vec<u8>> {
-    let byte = prop::sample::select(b"ab \"'\\xn0\t\x0b{}\r".to_vec());
+    let byte = prop::sample::select(b"ab \"'\\xn0\t\x0b{}\r\0".to_vec());
     prop::collection::vec(byte, 0..16).prop_map(|line| [&line[..], b"\n"].concat())
 }
 
