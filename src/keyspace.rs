@@ -174,19 +174,33 @@ fn shape(spec: &Spec) -> Shape {
 }
 
 /// Appends `reply`, one whole reply, without `prefix` where `shape` says that key names stand; errors name keys too.
-pub fn undress(shape: Shape, prefix: &[u8], reply: &[u8], proto: Proto, out: &mut Vec<u8>) {
+pub fn undress(shape: Shape, prefix: &[u8], reply: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     let done = match reply.first() {
         Some(b'-') => {
             remove_all(prefix, reply, out);
             Some(())
         }
-        _ => rewrite(shape, prefix, reply, proto, out),
+        // RESP3 holds all that RESP2 has.
+        _ => rewrite(shape, prefix, reply, Proto::Resp3, out),
     };
     if done.is_none() {
         // Not of the expected form: as it is.
         out.truncate(start);
         out.extend_from_slice(reply);
+    }
+}
+
+/// The same for the reply to EXEC, whose elements have these shapes.
+pub fn undress_each(shapes: &[Shape], prefix: &[u8], reply: &[u8], out: &mut Vec<u8>) {
+    match items(reply, Proto::Resp3) {
+        Some((header, each)) if each.len() == shapes.len() => {
+            out.extend_from_slice(header);
+            for (item, shape) in each.into_iter().zip(shapes) {
+                undress(*shape, prefix, item, out);
+            }
+        }
+        _ => undress(Shape::Nowhere, prefix, reply, out),
     }
 }
 

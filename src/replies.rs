@@ -74,6 +74,14 @@ impl Ticket {
     }
 }
 
+/// A merge that is under way.
+#[derive(Debug)]
+struct Merging {
+    gather: Gather,
+    /// The part of another merge that its reply becomes, or [`WHOLE`].
+    outer: u32,
+}
+
 /// One part of a merge that is under way.
 #[derive(Clone, Copy, Debug)]
 struct Part {
@@ -140,7 +148,7 @@ impl Queue {
 #[derive(Debug, Default)]
 pub struct Replies {
     queues: Slab<Queue>,
-    gathers: Slab<Gather>,
+    gathers: Slab<Merging>,
     /// The parts of the merges that have not answered.
     parts: Slab<Part>,
     /// Clients whose output grew since they were last written to.
@@ -154,6 +162,8 @@ pub struct Replies {
     /// Errands that want another step.
     again: Vec<(Ticket, Box<dyn Errand>)>,
     merged: Vec<u8>,
+    /// One more than the part that the next request is given; 0 for none.
+    wrapper: u32,
 }
 
 impl Replies {
@@ -203,7 +213,22 @@ impl Replies {
         queue.tail = queue.tail.wrapping_add(1);
         queue.charged += charge;
         self.open += 1;
-        Some(Ticket { client, generation: queue.generation, sequence, part: WHOLE, charge: charge as u32 })
+        let part = std::mem::take(&mut self.wrapper).wrapping_sub(1);
+        Some(Ticket { client, generation: queue.generation, sequence, part, charge: charge as u32 })
+    }
+
+    /// The reply to the next request that is reserved a place goes through `errand` before it is its client's.
+    pub fn wrap(&mut self, errand: Box<dyn Errand>) {
+        let gather = self.gathers.insert(Merging { gather: Gather::step(errand, 1), outer: WHOLE }) as u32;
+        self.wrapper = self.parts.insert(Part { gather, number: 0 }) as u32 + 1;
+    }
+
+    /// Forgets what [`wrap`](Self::wrap) wanted, if no request came since.
+    pub fn unwrap(&mut self) {
+        let part = std::mem::take(&mut self.wrapper).wrapping_sub(1);
+        if let Some(Part { gather, .. }) = self.parts.try_remove(part as usize) {
+            self.gathers.try_remove(gather as usize);
+        }
     }
 
     /// A ticket for a request that no client made: nobody gets the reply.
@@ -223,9 +248,9 @@ impl Replies {
     /// Turns a ticket into one for each part of a merge, in order.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed in: nobody may use it again")]
     pub fn split(&mut self, whole: Ticket, gather: Gather, parts: u32) -> impl Iterator<Item = Ticket> {
-        let gather = self.gathers.insert(gather) as u32;
+        let Ticket { client, generation, sequence, charge, part: outer } = whole;
+        let gather = self.gathers.insert(Merging { gather, outer }) as u32;
         self.open += u64::from(parts) - 1;
-        let Ticket { client, generation, sequence, charge, .. } = whole;
         let places = &mut self.parts;
         (0..parts).map(move |number| {
             let part = places.insert(Part { gather, number }) as u32;
@@ -271,9 +296,9 @@ impl Replies {
         {
             queue.charged -= ticket.charge as usize;
         }
-        let Some(gather) = self.gathers.get_mut(id as usize) else { return };
-        if gather.add(number, reply) {
-            let mut gather = self.gathers.remove(id as usize);
+        let Some(merging) = self.gathers.get_mut(id as usize) else { return };
+        if merging.gather.add(number, reply) {
+            let Merging { mut gather, outer } = self.gathers.remove(id as usize);
             let mut merged = std::mem::take(&mut self.merged);
             self.open += 1;
             match gather.take_errand() {
@@ -281,12 +306,12 @@ impl Replies {
                 Some(mut errand) => {
                     if errand.finish(&mut merged) == Outcome::Again && self.is_served(&ticket) {
                         self.merged = merged;
-                        self.again.push((Ticket { part: WHOLE, charge: 0, ..ticket }, errand));
+                        self.again.push((Ticket { part: outer, charge: 0, ..ticket }, errand));
                         return;
                     }
                 }
             }
-            self.deliver(Ticket { part: WHOLE, charge: 0, ..ticket }, &merged);
+            self.deliver(Ticket { part: outer, charge: 0, ..ticket }, &merged);
             merged.clear();
             self.merged = if merged.capacity() > SPARE_MAX { Vec::new() } else { merged };
         }

@@ -24,13 +24,27 @@ impl Session {
             let may_ask = spec.flags.has(Flags::NO_AUTH);
             return (!may_ask).then(|| refuse(client, "NOAUTH Authentication required.", room));
         }
+        if let Some(keyspace) = room.options.keyspace.clone() {
+            return Some(self.dressed(client, spec, request, &keyspace, room));
+        }
+        self.state_guard(client, spec, request, room)
+    }
+
+    /// The same for one who need not authenticate any more.
+    pub(super) fn state_guard(
+        &mut self,
+        client: ClientId,
+        spec: &'static Spec,
+        request: &Request<'_>,
+        room: &mut Room,
+    ) -> Option<Flow> {
         if self.transaction().is_some() {
             return self.within(client, spec, request, room);
         }
         if room.pubsub.has(client) {
             return if self.proto == Proto::Resp2 { subscriber::restrict(client, spec, request, room) } else { None };
         }
-        self.ordinary = true;
+        self.ordinary = room.options.keyspace.is_none();
         None
     }
 }

@@ -24,6 +24,7 @@ mod glob;
 mod guard;
 mod helps;
 mod info;
+mod keyspace;
 mod local;
 mod logs;
 mod nodes;
@@ -77,6 +78,8 @@ pub struct Options {
     pub allow: Vec<String>,
     /// `[commands] split`: which commands over several slots are split.
     pub split: Split,
+    /// `[keyspace] pin`: where the keys of all clients live; `None` leaves them where they are.
+    pub keyspace: Option<Keyspace>,
     /// `[slowlog] max_len`: how many slow requests are kept; 0 keeps none.
     pub slow_entries: usize,
 }
@@ -144,6 +147,7 @@ impl Default for Options {
             deny: Vec::new(),
             allow: Vec::new(),
             split: Split::All,
+            keyspace: None,
             slow_entries: 128,
         }
     }

@@ -17,6 +17,7 @@
 //! After WATCH the client is pipelined again: its connection is kept for EXEC, other requests go the common way.
 
 use crate::backend::MULTI;
+use crate::keyspace::Shape;
 use crate::command::{Merge, Spec};
 
 /// What outlasts one request.
@@ -39,6 +40,8 @@ pub(super) struct Transaction {
     pub(super) own: Vec<Own>,
     /// Those that concern all nodes: they are among the frames too.
     pub(super) wide: Vec<Wide>,
+    /// Where the replies name keys of the client's keyspace; as long as `count`, or empty without one.
+    pub(super) shapes: Vec<Shape>,
     /// The slot of all keys so far.
     pub(super) slot: Option<u16>,
     /// Whether it only reads.
@@ -79,6 +82,7 @@ impl Transaction {
             count: 0,
             own: Vec::new(),
             wide: Vec::new(),
+            shapes: Vec::new(),
             slot: watching,
             read: true,
             aborted: false,

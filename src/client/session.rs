@@ -154,10 +154,17 @@ impl Session {
         {
             return self.note(spec, flow, room);
         }
+        let flow = self.go(client, spec, request, room);
+        self.note(spec, flow, room)
+    }
+
+    /// Sends a request on its way.
+    #[inline]
+    pub(super) fn go(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Flow {
         if !spec.arity_ok(request.argc()) {
             return wrong_arity(client, spec, room);
         }
-        let flow = match route::route(spec, request, &mut room.parts) {
+        match route::route(spec, request, &mut room.parts) {
             Ok(Route::Slot(slot)) => self.forward(client, spec, request, slot, room),
             Ok(Route::Any) => self.any(client, spec, request, room),
             Ok(Route::Split(merge)) => self.split(client, spec, request, merge, room),
@@ -167,8 +174,7 @@ impl Session {
             Ok(Route::Local) => local::answer(self, client, spec, request, room),
             Ok(Route::Pin(pin)) => self.pin(client, spec, request, pin, room),
             Err(refused) => self.refused(client, spec, request, refused, room),
-        };
-        self.note(spec, flow, room)
+        }
     }
 
     /// Remembers and counts a request that was taken.

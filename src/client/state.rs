@@ -192,6 +192,8 @@ pub struct Session {
     /// Whether its requests need no look at who it is and what it has begun; see [`Session::guard`].
     pub(super) ordinary: bool,
     pub(super) pinned: Option<Box<Pinned>>,
+    /// The database of its keyspace, if its keys live in one.
+    pub(super) db: u16,
     pub(super) closing: bool,
     /// When the last bytes came.
     pub(super) active: Millis,
@@ -219,6 +221,7 @@ impl Session {
             hears: Hears::All,
             ordinary: false,
             pinned: None,
+            db: 0,
             closing: false,
             active: now,
         }

@@ -23,9 +23,9 @@ fn dressed(line: &str) -> (String, Shape) {
     (words.join(" "), shape)
 }
 
-fn undressed(shape: Shape, reply: &str, proto: Proto) -> String {
+fn undressed(shape: Shape, reply: &str) -> String {
     let mut out = Vec::new();
-    undress(shape, b"{app}0:", reply.as_bytes(), proto, &mut out);
+    undress(shape, b"{app}0:", reply.as_bytes(), &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -83,22 +83,21 @@ fn names_that_would_break_the_prefix_are_no_names() {
 
 #[test]
 fn key_names_lose_the_prefix_where_they_stand() {
-    use Proto::{Resp2, Resp3};
-    for (shape, proto, reply, expected) in [
-        (Shape::Whole, Resp2, "$8\r\n{app}0:k\r\n", "$1\r\nk\r\n"),
-        (Shape::Whole, Resp2, "$-1\r\n", "$-1\r\n"),
-        (Shape::Whole, Resp3, "_\r\n", "_\r\n"),
-        (Shape::Elements, Resp2, "*2\r\n$8\r\n{app}0:a\r\n$7\r\n{app}0:\r\n", "*2\r\n$1\r\na\r\n$0\r\n\r\n"),
-        (Shape::First, Resp2, "*2\r\n$8\r\n{app}0:l\r\n$8\r\n{app}0:v\r\n", "*2\r\n$1\r\nl\r\n$8\r\n{app}0:v\r\n"),
-        (Shape::First, Resp2, "*-1\r\n", "*-1\r\n"),
-        (Shape::First, Resp3, "_\r\n", "_\r\n"),
-        (Shape::Scan, Resp2, "*2\r\n$1\r\n7\r\n*1\r\n$8\r\n{app}0:k\r\n", "*2\r\n$1\r\n7\r\n*1\r\n$1\r\nk\r\n"),
-        (Shape::Streams, Resp2, "*1\r\n*2\r\n$8\r\n{app}0:s\r\n*0\r\n", "*1\r\n*2\r\n$1\r\ns\r\n*0\r\n"),
-        (Shape::Streams, Resp3, "%1\r\n$8\r\n{app}0:s\r\n*0\r\n", "%1\r\n$1\r\ns\r\n*0\r\n"),
-        (Shape::Nowhere, Resp2, "$8\r\n{app}0:v\r\n", "$8\r\n{app}0:v\r\n"),
-        (Shape::Nowhere, Resp2, "-NOGROUP No such key '{app}0:s' or\r\n", "-NOGROUP No such key 's' or\r\n"),
+    for (shape, reply, expected) in [
+        (Shape::Whole, "$8\r\n{app}0:k\r\n", "$1\r\nk\r\n"),
+        (Shape::Whole, "$-1\r\n", "$-1\r\n"),
+        (Shape::Whole, "_\r\n", "_\r\n"),
+        (Shape::Elements, "*2\r\n$8\r\n{app}0:a\r\n$7\r\n{app}0:\r\n", "*2\r\n$1\r\na\r\n$0\r\n\r\n"),
+        (Shape::First, "*2\r\n$8\r\n{app}0:l\r\n$8\r\n{app}0:v\r\n", "*2\r\n$1\r\nl\r\n$8\r\n{app}0:v\r\n"),
+        (Shape::First, "*-1\r\n", "*-1\r\n"),
+        (Shape::First, "_\r\n", "_\r\n"),
+        (Shape::Scan, "*2\r\n$1\r\n7\r\n*1\r\n$8\r\n{app}0:k\r\n", "*2\r\n$1\r\n7\r\n*1\r\n$1\r\nk\r\n"),
+        (Shape::Streams, "*1\r\n*2\r\n$8\r\n{app}0:s\r\n*0\r\n", "*1\r\n*2\r\n$1\r\ns\r\n*0\r\n"),
+        (Shape::Streams, "%1\r\n$8\r\n{app}0:s\r\n*0\r\n", "%1\r\n$1\r\ns\r\n*0\r\n"),
+        (Shape::Nowhere, "$8\r\n{app}0:v\r\n", "$8\r\n{app}0:v\r\n"),
+        (Shape::Nowhere, "-NOGROUP No such key '{app}0:s' or\r\n", "-NOGROUP No such key 's' or\r\n"),
     ] {
-        assert_eq!(undressed(shape, reply, proto), expected, "{shape:?} {reply:?}");
+        assert_eq!(undressed(shape, reply), expected, "{shape:?} {reply:?}");
     }
 }
 
@@ -106,7 +105,20 @@ fn key_names_lose_the_prefix_where_they_stand() {
 fn a_reply_of_another_form_stays_as_it_is() {
     for reply in [":1\r\n", "+OK\r\n", "*1\r\n:5\r\n"] {
         for shape in [Shape::Whole, Shape::Elements, Shape::First, Shape::Scan, Shape::Streams] {
-            assert_eq!(undressed(shape, reply, Proto::Resp2), reply);
+            assert_eq!(undressed(shape, reply), reply);
         }
+    }
+}
+
+#[test]
+fn the_replies_of_a_transaction_are_undressed_one_by_one() {
+    let mut out = Vec::new();
+    let reply = b"*3\r\n$8\r\n{app}0:v\r\n*2\r\n$8\r\n{app}0:l\r\n$1\r\nx\r\n:1\r\n";
+    undress_each(&[Shape::Nowhere, Shape::First, Shape::Nowhere], b"{app}0:", reply, &mut out);
+    assert_eq!(out, b"*3\r\n$8\r\n{app}0:v\r\n*2\r\n$1\r\nl\r\n$1\r\nx\r\n:1\r\n");
+    for whole in [&b"*-1\r\n"[..], b"_\r\n", b"-EXECABORT no\r\n"] {
+        let mut out = Vec::new();
+        undress_each(&[Shape::First], b"{app}0:", whole, &mut out);
+        assert_eq!(out, whole);
     }
 }
