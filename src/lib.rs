@@ -35,6 +35,7 @@
 //! 11. Only `config` reads configuration files, only `net` opens sockets.
 
 pub mod accept;
+pub mod admin;
 pub mod backend;
 pub mod cli;
 pub mod client;
@@ -42,6 +43,7 @@ pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod keyspace;
 pub mod merge;
 pub mod net;
@@ -51,6 +53,7 @@ pub mod resp;
 pub mod route;
 pub mod run;
 pub mod scan;
+pub mod telemetry;
 pub mod worker;
 
 pub use run::{Error, run, run_local};

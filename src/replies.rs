@@ -13,10 +13,13 @@
 mod aside;
 mod stash;
 
+use std::sync::Arc;
+
 use slab::Slab;
 
 use crate::merge::Gather;
 use crate::merge::errand::{Errand, Outcome};
+use crate::telemetry::Tally;
 use stash::{Place, Stash};
 
 /// A client's place in the worker's tables.
@@ -47,6 +50,13 @@ impl Ticket {
     #[must_use]
     pub const fn client_key(&self) -> u64 {
         (self.generation as u64) << 32 | self.client as u64
+    }
+
+    /// Whether it stands for one part of a merge.
+    #[inline]
+    #[must_use]
+    pub const fn is_part(&self) -> bool {
+        self.part != WHOLE
     }
 
     /// Whether its place is in front of that of `other`, in the queue of the same client.
@@ -130,6 +140,12 @@ impl Queue {
         self.out.get(self.written..).unwrap_or_default()
     }
 
+    /// Bytes of replies, early ones and unwritten ones.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        self.stash.live + self.out.len() - self.written
+    }
+
     /// Puts the head's reply out and moves on, over all that came early.
     #[inline]
     fn advance(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
@@ -164,9 +180,18 @@ pub struct Replies {
     merged: Vec<u8>,
     /// One more than the part that the next request is given; 0 for none.
     wrapper: u32,
+    /// Merges that ended since somebody last asked.
+    ended: u32,
+    tally: Arc<Tally>,
 }
 
 impl Replies {
+    /// No queues yet; error replies are counted in `tally`.
+    #[must_use]
+    pub fn counting_in(tally: Arc<Tally>) -> Self {
+        Self { tally, ..Self::default() }
+    }
+
     /// Opens a queue; its id is the client's id until [`close`](Self::close).
     pub fn open(&mut self) -> ClientId {
         self.generation = self.generation.wrapping_add(1);
@@ -300,6 +325,7 @@ impl Replies {
         if merging.gather.add(number, reply) {
             let Merging { mut gather, outer } = self.gathers.remove(id as usize);
             let mut merged = std::mem::take(&mut self.merged);
+            self.ended += 1;
             self.open += 1;
             match gather.take_errand() {
                 None => gather.finish(&mut merged),
@@ -310,6 +336,9 @@ impl Replies {
                         return;
                     }
                 }
+            }
+            if outer == WHOLE && merged.starts_with(b"-") {
+                self.tally.errors.count(&merged);
             }
             self.deliver(Ticket { part: outer, charge: 0, ..ticket }, &merged);
             merged.clear();
@@ -338,7 +367,21 @@ impl Replies {
     pub fn fail(&mut self, ticket: Ticket, text: &str) {
         let mut reply = Vec::with_capacity(text.len() + 3);
         crate::resp::encode::error(&mut reply, text);
-        self.deliver(ticket, &reply);
+        self.deliver_error(ticket, &reply);
+    }
+
+    /// Hands a ticket in with an error reply, and counts it.
+    #[cold]
+    pub fn deliver_error(&mut self, ticket: Ticket, reply: &[u8]) {
+        if !ticket.is_part() {
+            self.tally.errors.count(reply);
+        }
+        self.deliver(ticket, reply);
+    }
+
+    /// How many merges have ended since the last call.
+    pub const fn take_ended(&mut self) -> u32 {
+        std::mem::replace(&mut self.ended, 0)
     }
 
     /// Answers the next request of `client` at once with what `write` appends.

@@ -4,7 +4,7 @@
 
 use crate::cluster::slot::slot;
 use crate::command::keys::{self, KeysError};
-use crate::command::{Keys, Merge, Pin, Plan, Refusal, Spec};
+use crate::command::{Keys, Merge, Pin, Plan, Refusal, Spec, Wording};
 use crate::resp::encode;
 use crate::resp::request::Request;
 
@@ -116,9 +116,10 @@ pub fn step(spec: &Spec) -> usize {
 #[inline]
 pub fn route(spec: &'static Spec, request: &Request<'_>, parts: &mut Parts) -> Result<Route, Refused> {
     match spec.plan_for(request) {
-        Plan::ByKey => match one_slot(spec, request)? {
-            Some(slot) => Ok(Route::Slot(slot)),
-            None => Ok(Route::Any),
+        Plan::ByKey => match one_slot(spec, request) {
+            Ok(Some(slot)) => Ok(Route::Slot(slot)),
+            Ok(None) => Ok(Route::Any),
+            Err(refused) => nodes_word(spec, refused),
         },
         Plan::Split(merge) => split(spec, request, merge, parts),
         Plan::Primaries(merge) | Plan::AllNodes(merge) => Ok(Route::Everywhere(merge)),
@@ -129,6 +130,18 @@ pub fn route(spec: &'static Spec, request: &Request<'_>, parts: &mut Parts) -> R
         Plan::Refuse(Refusal::Admin) => Err(Refused::Admin(spec)),
         Plan::Pin(pin) => Ok(Route::Pin(pin)),
     }
+}
+
+/// Where a server looks at something else before it counts keys (the script, the other options), what is wrong is
+/// for a node to say: without keys any one will do, and none runs what is not for its slots.
+#[cold]
+fn nodes_word(spec: &Spec, refused: Refused) -> Result<Route, Refused> {
+    let says_later = match spec.keys {
+        [Keys::Counted { wording, .. }] => matches!(wording, Wording::Function | Wording::Script),
+        [Keys::Streams] => true,
+        _ => false,
+    };
+    if says_later && matches!(refused, Refused::Keys(_)) { Ok(Route::Any) } else { Err(refused) }
 }
 
 /// The one slot of all keys; `None` without keys.

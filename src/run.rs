@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
 use crate::accept::accept;
+use crate::admin::{self, Admin};
 use crate::client::Process;
 use crate::cluster::Hint;
 use crate::cluster::discovery::Discovery;
@@ -46,6 +48,7 @@ struct House {
     hints: mpsc::Sender<Hint>,
     config: Config,
     net: Arc<dyn Net>,
+    admin: Option<(Admin, Box<dyn Listener>)>,
 }
 
 impl House {
@@ -66,13 +69,28 @@ impl House {
         let discovery = Discovery {
             options: config.cluster.clone(),
             credentials: config.backend.credentials.clone(),
+            addresses: config.backend.addresses.clone(),
             timeout: config.backend.connect_timeout,
             net: Arc::clone(&net),
             map,
             hints: hinted,
+            tally: Arc::clone(&process.refreshes),
             published: Box::new(move || told.iter().for_each(|mailbox| mailbox.new_map())),
         };
-        Ok(Self { process, mailboxes, listeners, discovery, hints, config, net })
+        let listen = listeners.iter().map(|listener| listener.local_addr()).collect();
+        let admin = bind_admin(&config.admin, &*net)?.map(|listener| {
+            let parts = admin::Parts {
+                options: config.admin.clone(),
+                process: Arc::clone(&process),
+                workers: Arc::clone(&mailboxes),
+                listen,
+                net: Arc::clone(&net),
+                credentials: config.backend.credentials.clone(),
+                timeout: config.backend.connect_timeout,
+            };
+            (Admin::new(parts), listener)
+        });
+        Ok(Self { process, mailboxes, listeners, discovery, hints, config, net, admin })
     }
 
     fn parts(&self, index: usize, mailbox: &Arc<Mailbox>) -> Parts {
@@ -100,19 +118,50 @@ impl House {
             wait_for_map(&map).await;
             let addrs: Vec<Addr> = self.listeners.iter().map(|listener| listener.local_addr()).collect();
             ready(&addrs);
+            self.process.accepting.store(true, Ordering::Relaxed);
             let accepting = accept(self.listeners, Arc::clone(&self.process), Arc::clone(&self.mailboxes));
             tokio::select! {
                 () = accepting => {}
-                () = async { shutdown.await; tokio::time::sleep(delay).await } => {}
+                () = async {
+                    shutdown.await;
+                    self.process.draining.store(true, Ordering::Relaxed);
+                    tokio::time::sleep(delay).await;
+                } => {}
             }
             self.mailboxes.iter().for_each(|mailbox| mailbox.drain());
             std::future::pending::<()>().await;
         };
+        let admin = async {
+            match self.admin {
+                Some((admin, listener)) => admin.run(listener).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            () = admin => Ok(()),
             result = ended => result,
             () = clients => Ok(()),
             () = self.discovery.run() => Ok(()),
         }
+    }
+}
+
+/// The listener of the admin port. The usual address may be taken by another proxy on this machine, which is no
+/// reason not to serve clients; one that somebody asked for must be had.
+fn bind_admin(options: &admin::Options, net: &dyn Net) -> Result<Option<Box<dyn Listener>>, Error> {
+    let Some(addr) = &options.addr else { return Ok(None) };
+    match net.listen(addr) {
+        Ok(listener) => {
+            tracing::info!("status page at http://{}/", listener.local_addr());
+            Ok(Some(listener))
+        }
+        Err(source) if *addr == admin::Options::usual_addr() => {
+            tracing::warn!(
+                "no status page and no metrics: cannot listen on {addr}: {source}; choose another admin.addr"
+            );
+            Ok(None)
+        }
+        Err(source) => Err(Error::Listen { addr: addr.clone(), source }),
     }
 }
 

@@ -28,7 +28,7 @@ struct Demo {
 impl Demo {
     fn start(args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_slotway"));
-        command.args(["demo", "--listen", "127.0.0.1:0"]).args(args);
+        command.args(["demo", "--listen", "127.0.0.1:0", "--admin", "off"]).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());

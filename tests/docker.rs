@@ -53,8 +53,8 @@ fn instructions(text: &str) -> Vec<Instruction> {
 
 /// What is wrong with a Dockerfile whose context is the root of the project.
 fn dockerfile_mistakes(text: &str) -> Vec<String> {
-    const KNOWN: [&str; 10] =
-        ["FROM", "ARG", "RUN", "COPY", "WORKDIR", "USER", "ENV", "EXPOSE", "STOPSIGNAL", "ENTRYPOINT"];
+    const KNOWN: [&str; 11] =
+        ["FROM", "ARG", "RUN", "COPY", "WORKDIR", "USER", "ENV", "EXPOSE", "HEALTHCHECK", "STOPSIGNAL", "ENTRYPOINT"];
     let mut wrong = Vec::new();
     let mut stages = BTreeSet::new();
     for instruction in instructions(text) {
@@ -168,7 +168,7 @@ fn variables(service: &BTreeMap<String, Yaml>) -> BTreeMap<String, String> {
 
 /// What is wrong with a compose file.
 fn compose_mistakes(text: &str) -> Vec<String> {
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 17] = [
         "image",
         "user",
         "build",
@@ -183,6 +183,9 @@ fn compose_mistakes(text: &str) -> Vec<String> {
         "ports",
         "volumes",
         "profiles",
+        "read_only",
+        "cap_drop",
+        "security_opt",
     ];
     let documents = match YamlLoader::load_from_str(text) {
         Ok(documents) => documents,
@@ -212,6 +215,12 @@ fn compose_mistakes(text: &str) -> Vec<String> {
             }
         }
     }
+    for (name, service) in &services {
+        let mounts = service.get("volumes").and_then(Yaml::as_vec).into_iter().flatten().filter_map(Yaml::as_str);
+        let from_here = mounts.filter(|mount| mount.starts_with('.')).filter_map(|mount| mount.split(':').next());
+        let missing = from_here.filter(|path| !Path::new("docker").join(path).exists());
+        wrong.extend(missing.map(|path| format!("{name}: there is no {path} to mount")));
+    }
     // Compose replaces $NAME itself, before a shell in the container sees it.
     let text: String = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     if text.replace("$$", "").contains('$') {
@@ -238,6 +247,7 @@ fn mistakes_in_a_compose_file_are_found() {
             "can never be",
         ),
         ("services: { a: { image: x, command: \"echo $PORT\" } }", "write $$"),
+        ("services: { a: { image: x, volumes: [\"./no-such-file:/x\"] } }", "no ./no-such-file to mount"),
     ] {
         let told = compose_mistakes(text);
         assert!(told.iter().any(|told| told.contains(part)), "{text}: {told:?}");
@@ -277,6 +287,16 @@ fn the_proxy_is_published_on_loopback_and_has_time_to_drain() {
     let grace: u64 = slotway["stop_grace_period"].as_str().unwrap().trim_end_matches('s').parse().unwrap();
     let config = settings(&variables(slotway)).config;
     assert!(grace > (config.worker.delay + config.worker.drain).as_secs(), "{grace} s");
+}
+
+#[test]
+fn prometheus_scrapes_the_address_at_which_the_admin_port_is() {
+    let services = services(&read("docker/compose.yaml"));
+    let address = services["slotway"]["networks"]["cluster"]["ipv4_address"].as_str().unwrap();
+    let port = variables(&services["slotway"])["SLOTWAY__ADMIN__ADDR"].rsplit(':').next().unwrap().to_owned();
+    let scraped = YamlLoader::load_from_str(&read("docker/observability/prometheus.yaml")).unwrap();
+    let targets = &scraped[0]["scrape_configs"][0]["static_configs"][0]["targets"];
+    assert_eq!(targets[0].as_str().unwrap(), format!("{address}:{port}"));
 }
 
 #[test]

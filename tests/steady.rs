@@ -59,6 +59,7 @@ struct Proxy {
 impl Proxy {
     fn start() -> Self {
         let mut config = Config::default();
+        config.admin.addr = None;
         config.worker.addr = Addr::tcp("127.0.0.1", 0);
         config.cluster.seeds = nodes();
         // So that deadlines are looked at again and again while requests are counted.

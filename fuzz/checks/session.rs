@@ -46,6 +46,7 @@ pub(crate) fn session(bytes: &[u8]) {
 
 async fn proxy(cluster: &Cluster, net: &MemoryNet) -> Addr {
     let mut config = Config::default();
+    config.admin.addr = None;
     config.worker.addr = Addr::tcp("127.0.0.1", 0);
     config.cluster.seeds = cluster.nodes().into_iter().map(|node| cluster.addr(node)).collect();
     let (bound, addr) = oneshot::channel();

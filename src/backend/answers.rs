@@ -1,5 +1,7 @@
 //! What follows from each reply of a node: most go to their client, some are orders to the proxy.
 
+use std::sync::Arc;
+
 use super::dedicated::not_run;
 use super::pipeline::Pipeline;
 use super::record::{Expect, Pending, Taken, Traits};
@@ -7,12 +9,14 @@ use super::redirect::{self, Target, Verdict};
 use super::repair::NO_CONNECTION;
 use super::retry::Retries;
 use super::slow::Watchful;
+use super::timing::{Clock, Run};
 use super::{Backend, Millis, PipelineId, Surroundings};
 use crate::cluster::Hint;
 use crate::net::Addr;
 use crate::replies::Replies;
 use crate::resp::Proto;
 use crate::resp::reply::ReplyError;
+use crate::telemetry::NodeTally;
 
 /// Why a connection cannot be used any longer.
 #[derive(Debug, thiserror::Error)]
@@ -43,17 +47,21 @@ impl Backend {
             &kept
         };
         let (mut at, generation) = (0, pipeline.generation);
-        let mut aside =
-            Aside { retries: &mut self.retries, watchful: &mut self.watchful, around: &self.around, now: self.now };
-        while let Some(end) = deliver(pipeline, bytes, &mut at, &mut aside, replies)? {
+        loop {
+            let mut aside = Aside {
+                retries: &mut self.retries,
+                watchful: &mut self.watchful,
+                around: &self.around,
+                now: self.now,
+                now_us: self.now_us,
+            };
+            let Some(end) = deliver(pipeline, bytes, &mut at, &mut aside, replies)? else { break };
             self.special(pipe, bytes.get(at..end).unwrap_or_default(), replies)?;
             at = end;
             pipeline = match self.pipelines.get_mut(pipe as usize) {
                 Some(pipeline) if pipeline.generation == generation => pipeline,
                 _ => return Ok(()),
             };
-            aside =
-                Aside { retries: &mut self.retries, watchful: &mut self.watchful, around: &self.around, now: self.now };
         }
         pipeline.compact();
         if self.refused && pipeline.queued() < self.options.node_queue_bytes {
@@ -87,7 +95,7 @@ impl Backend {
             // Refused ASKING: the request behind it gets an error of its own.
             return Ok(());
         }
-        let (proto, node) = (pipeline.proto, pipeline.node);
+        let (proto, node, tally) = (pipeline.proto, pipeline.node, Arc::clone(&pipeline.tally));
         let frame: Box<[u8]> = pipeline.head_frame().into();
         let pending = match pipeline.pop() {
             Some(Expect::Deliver(pending)) => pending,
@@ -96,7 +104,7 @@ impl Backend {
         let unit = pending.traits.is_unit().then(|| pipeline.told());
         let Some(from) = self.nodes.get(usize::from(node)).map(|node| node.addr.clone()) else { return Ok(()) };
         let request = Taken { pending, frame, may_have_run: false };
-        let mut answer = Answer { pipe, proto, from, reply };
+        let mut answer = Answer { pipe, proto, from, reply, tally: &tally };
         let worded;
         let verdict = match unit {
             None if request.pending.traits.blocks() => redirect::read_blocked(reply),
@@ -125,21 +133,21 @@ impl Backend {
             if verdict != Verdict::Pass && request.pending.traits.blocks() { self.rearm(request) } else { request };
         match verdict {
             _ if request.pending.traits == Traits::Here => self.here(&answer, &verdict, request, replies),
-            Verdict::Pass => self.pass(request, answer.reply, replies),
+            Verdict::Pass => self.pass(request, &answer, replies),
             Verdict::Missing => {
                 if let Some(request) = self.cure(pipe, proto, request, reply, replies) {
-                    self.pass(request, answer.reply, replies);
+                    self.pass(request, &answer, replies);
                 }
             }
             Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
             Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
-            Verdict::Later => {
+            Verdict::Later(hint) => {
                 self.view.note_moving(request.pending.slot, self.now);
-                self.later(Hint::Unowned, &answer, request, replies);
+                self.later(hint, &answer, request, replies);
             }
             Verdict::Stale => self.later(Hint::Stale, &answer, request, replies),
             Verdict::Unauthenticated => {
-                self.put_off(proto, request, &[], None);
+                self.unauthenticated(proto, request, replies);
                 return Err(Broken::Unauthenticated);
             }
         }
@@ -147,10 +155,13 @@ impl Backend {
     }
 
     /// The error is the client's.
-    fn pass(&mut self, request: Taken, reply: &[u8], replies: &mut Replies) {
+    fn pass(&mut self, request: Taken, answer: &Answer<'_>, replies: &mut Replies) {
+        let run = Run::of(&request.pending);
         self.retries.overtaken_by(&request.pending, &request.frame, replies);
         self.note_slow(&request.pending, &request.frame);
-        replies.deliver(request.pending.ticket, reply);
+        answer.tally.error(answer.reply);
+        replies.deliver_error(request.pending.ticket, answer.reply);
+        run.end(Some(answer.tally), self.clock(), replies);
     }
 
     /// The request was for this node alone: whatever it says is the answer.
@@ -168,6 +179,7 @@ impl Backend {
 
     fn moved(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.moved += 1;
+        answer.tally.moved.add(1);
         self.hint(Hint::Moved);
         let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
@@ -188,6 +200,7 @@ impl Backend {
 
     fn asked(&mut self, answer: &Answer<'_>, target: &Target, request: Taken, replies: &mut Replies) {
         self.counts.asked += 1;
+        answer.tally.asked.add(1);
         self.view.note_moving(request.pending.slot, self.now);
         let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
@@ -197,7 +210,7 @@ impl Backend {
     /// The pipeline to the target of a redirect, or `None` for a request that is put off: because it would overtake
     /// another one there, or because nobody knows the target.
     fn target(&mut self, answer: &Answer<'_>, target: &Target, request: Taken) -> Option<(PipelineId, Taken)> {
-        let after = match self.by_addr.get(&target.addr(&answer.from)).copied() {
+        let after = match self.redirect_target(target.addr(&answer.from)) {
             // A node must not be able to send the proxy anywhere: discovery decides who belongs to the cluster.
             None => {
                 self.hint(Hint::Moved);
@@ -223,7 +236,9 @@ impl Backend {
     pub(super) fn hop(&self, mut request: Taken, replies: &mut Replies) -> Option<Taken> {
         if request.pending.hops >= self.options.max_redirects {
             let text = format!("PROXYUNSENT not executed: gave up after {} redirects", self.options.max_redirects);
+            let run = Run::of(&request.pending);
             replies.fail(request.pending.ticket, &text);
+            run.end(None, self.clock(), replies);
             return None;
         }
         request.pending.hops += 1;
@@ -239,7 +254,10 @@ impl Backend {
         // old owner. Only redirects in a row count.
         request.pending.hops = 0;
         if request.pending.age(self.now) + super::retry::LAST_MS >= self.timeout() {
-            replies.deliver(request.pending.ticket, answer.reply);
+            let run = Run::of(&request.pending);
+            answer.tally.error(answer.reply);
+            replies.deliver_error(request.pending.ticket, answer.reply);
+            run.end(Some(answer.tally), self.clock(), replies);
         } else {
             self.put_off(answer.proto, request, answer.reply, Some(answer.pipe));
         }
@@ -253,6 +271,8 @@ struct Answer<'a> {
     /// The node that answered.
     from: Addr,
     reply: &'a [u8],
+    /// What is counted for that node.
+    tally: &'a NodeTally,
 }
 
 /// What looks on while replies are delivered.
@@ -261,6 +281,7 @@ struct Aside<'a> {
     watchful: &'a mut Watchful,
     around: &'a Surroundings,
     now: Millis,
+    now_us: u32,
 }
 
 impl Aside<'_> {
@@ -286,16 +307,24 @@ fn deliver(
     replies: &mut Replies,
 ) -> Result<Option<usize>, Broken> {
     let careful = !aside.retries.is_empty() || aside.watchful.expects_slow(pipeline, aside.now);
+    let clock = Clock { now_us: aside.now_us, tally: &aside.around.tally };
+    let mut run = Run::default();
     while let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) {
-        let Some(len) = pipeline.scanner.end(rest)? else { return Ok(None) };
+        let Some(len) = pipeline.scanner.end(rest)? else { break };
         let reply = rest.get(..len).unwrap_or_default();
         if matches!(reply.first(), Some(b'-' | b'>')) {
+            run.end(Some(&pipeline.tally), clock, replies);
             return Ok(Some(*at + len));
         }
         *at += len;
         if !pipeline.skip_prelude(reply) {
             match pipeline.pop() {
                 Some(Expect::Deliver(pending)) => {
+                    if pending.born != run.born {
+                        run.end(Some(&pipeline.tally), clock, replies);
+                        run = Run::at(pending.born);
+                    }
+                    run.note(&pending);
                     if careful {
                         aside.look(&pending, pipeline.popped_frame(pending.len as usize), replies);
                     }
@@ -306,6 +335,7 @@ fn deliver(
             }
         }
     }
+    run.end(Some(&pipeline.tally), clock, replies);
     Ok(None)
 }
 

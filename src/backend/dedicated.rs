@@ -13,10 +13,10 @@
 //! ```
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use super::pipeline::{Holder, LoanKey, Pipeline, State};
 use super::record::{Expect, Pending, Taken, Traits};
-use super::retry::backoff;
 use super::view::NodeId;
 use super::{Backend, Millis, NEVER, Outgoing, PipelineId, blocked};
 use crate::cluster::Hint;
@@ -53,6 +53,8 @@ pub(super) struct Loan {
     asking: bool,
     /// When the client's own timeout ends.
     until: Option<Millis>,
+    /// Whether a node had the request already: what follows counts as waiting, not as a failure.
+    waited: bool,
 }
 
 /// The loan that a request under way uses.
@@ -167,12 +169,10 @@ impl Backend {
         let mut requests = self.retries.take_bound((key.0, slot));
         requests.extend(held.into_iter().flat_map(|pipe| self.discard(pipe)));
         for request in requests {
-            let ticket = request.pending.ticket;
-            match ticket.part() {
-                _ if with_error => replies.fail(ticket, "UNBLOCKED client unblocked via CLIENT UNBLOCK"),
-                // One of several nodes that were asked how many replicas have a write.
-                Some(_) => replies.deliver(ticket, b":0\r\n"),
-                None => replies.deliver(ticket, not_run(proto)),
+            if with_error {
+                replies.fail(request.pending.ticket, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
+            } else {
+                nothing_came(request.pending.ticket, proto, replies);
             }
         }
         self.close_loan(key);
@@ -200,7 +200,8 @@ impl Backend {
             }
             self.detach(pipe);
         }
-        let pool = &mut self.nodes.get_mut(usize::from(node))?.pool;
+        let known = self.nodes.get_mut(usize::from(node))?;
+        let (pool, tally) = (&mut known.pool, &known.tally);
         let idle = pool.idle[proto as usize].pop();
         let pipe = match idle {
             Some(pipe) => pipe,
@@ -208,7 +209,8 @@ impl Backend {
             None => {
                 pool.open += 1;
                 self.generation = self.generation.wrapping_add(1);
-                let pipeline = Pipeline::new(node, proto, self.options.max_reply_bytes, self.generation);
+                let pipeline =
+                    Pipeline::new(node, proto, self.options.max_reply_bytes, self.generation, Arc::clone(tally));
                 self.pipelines.insert(pipeline) as PipelineId
             }
         };
@@ -325,13 +327,13 @@ impl Backend {
         self.counts.lost += 1;
         let requests = if matches!(pipeline.state, State::Connecting | State::Down { .. }) {
             // It is tried again with growing waits, like a shared one.
-            pipeline.state = State::Down { retry_at: self.now + backoff(pipeline.failures, &mut self.jitter) };
-            pipeline.failures = pipeline.failures.saturating_add(1);
+            let wait = pipeline.health.lost(false, self.now, &mut self.jitter);
+            pipeline.state = State::Down { retry_at: self.now + wait };
             pipeline.take_all()
         } else {
             self.discard(pipe)
         };
-        self.hint(Hint::Unreachable);
+        self.hint(Hint::Unreachable(addr.clone()));
         for request in requests {
             self.after_loss(node, proto, request, &addr, replies);
         }
@@ -378,12 +380,39 @@ impl Backend {
         }
     }
 
+    /// Whether the time of a request is over for which a node could not be found. A client that was blocked already
+    /// goes on waiting for as long as it said: its request is patient anew.
+    pub(super) fn is_over(&self, pending: &mut Pending) -> bool {
+        if pending.age(self.now) < self.timeout() {
+            return false;
+        }
+        let loan = self.loans.get(&key(pending)).filter(|loan| pending.traits.blocks() && loan.waited);
+        let may_wait = loan.is_some_and(|loan| loan.until.is_none_or(|until| self.now < until));
+        if may_wait {
+            pending.born = self.now_us;
+        }
+        !may_wait
+    }
+
+    /// Ends a request that no node could be found for, if its client only waits until its time is over.
+    pub(super) fn end_waiting(&mut self, request: Taken, proto: Proto, replies: &mut Replies) -> Option<Taken> {
+        let key = key(&request.pending);
+        if request.pending.traits.blocks() && self.loans.get(&key).is_some_and(|loan| loan.waited) {
+            nothing_came(request.pending.ticket, proto, replies);
+            return None;
+        }
+        Some(request)
+    }
+
     /// Makes a blocking request that ended before its time ready for the next try: with the time that is left, and
     /// with patience for the way there anew.
     pub(super) fn rearm(&mut self, mut request: Taken) -> Taken {
-        request.pending.born = self.now as u32;
-        if let Some(until) = self.loans.get(&key(&request.pending)).and_then(|loan| loan.until)
-            && let Some(frame) = blocked::with_timeout(&request.frame, until.saturating_sub(self.now))
+        request.pending.born = self.now_us;
+        let loan = self.loans.get_mut(&key(&request.pending));
+        if let Some(until) = loan.and_then(|loan| {
+            loan.waited = true;
+            loan.until
+        }) && let Some(frame) = blocked::with_timeout(&request.frame, until.saturating_sub(self.now))
         {
             request.pending.len = frame.len() as u32;
             request.frame = frame;
@@ -392,9 +421,16 @@ impl Backend {
     }
 }
 
+/// Answers a blocking request as if its time were up.
+fn nothing_came(ticket: Ticket, proto: Proto, replies: &mut Replies) {
+    // A part is one of several nodes that were asked how many replicas have a write.
+    let reply = if ticket.part().is_some() { b":0\r\n" } else { not_run(proto) };
+    replies.deliver(ticket, reply);
+}
+
 impl Loan {
     const fn new(request: &Outgoing<'_>, until: Option<Millis>) -> Self {
         let (proto, slot) = (request.proto, request.slot);
-        Self { pipe: None, proto, slot, watches: 0, asking: false, until }
+        Self { pipe: None, proto, slot, watches: 0, asking: false, until, waited: false }
     }
 }

@@ -25,7 +25,7 @@ impl Backend {
             ticket,
             len: request.frame.len() as u32,
             epoch: self.view.epoch(),
-            born: self.now as u32,
+            born: self.now_us,
             slot: request.slot,
             hops: 0,
             traits: Traits::Here,

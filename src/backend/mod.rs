@@ -6,12 +6,18 @@
 //!
 //! - `send`, `flush`, `read`: the way of a request, called by the worker's turn (this file)
 //! - [`answers`]: what follows from an error reply
+//! - [`absent`]: nodes that are out of reach
 //! - [`here`]: requests that only one node may answer
-//! - [`repair`]: lost connections, deadlines, new maps
+//! - [`repair`]: lost connections, new maps
+//! - [`deadlines`]: what time ends
 
+mod absent;
 mod answers;
 mod blocked;
+mod deadlines;
 mod dedicated;
+mod dialing;
+mod health;
 mod here;
 mod options;
 mod pipeline;
@@ -21,8 +27,10 @@ mod redirect;
 mod repair;
 mod report;
 mod retry;
+mod sampling;
 mod scripts;
 mod slow;
+mod timing;
 mod view;
 
 use std::cell::RefCell;
@@ -36,17 +44,19 @@ use tokio::sync::mpsc;
 
 use crate::cluster::Hint;
 pub use crate::cluster::dial::Credentials;
-use crate::cluster::dial::{ConnectError, Conversation};
-use crate::net::{Addr, Net, Ready, Stream, Token};
+use crate::net::{Addr, Net, Ready, Token};
 use crate::replies::{Replies, Ticket};
 use crate::resp::Proto;
+use crate::telemetry::{Fault, NodeTally, Nodes, Tally};
 use dedicated::{Loan, Pool};
+use dialing::Dialed;
 pub use options::{Counts, Options};
-use pipeline::{Holder, LoanKey, Pipeline, State};
+use pipeline::{LoanKey, Pipeline, State};
 pub use prelude::{EXEC, MULTI};
 use record::{Expect, Pending, Taken, Traits};
 pub use report::NodeReport;
 use retry::Retries;
+pub use sampling::Sample;
 pub use scripts::Scripts;
 pub use slow::Slow;
 use slow::Watchful;
@@ -89,6 +99,7 @@ struct Node {
     addr: Addr,
     /// The pipeline for each protocol.
     pipes: [Option<PipelineId>; 2],
+    tally: Arc<NodeTally>,
     /// Those that are not shared.
     pool: Pool,
     /// Whether the map that was adopted last names it.
@@ -102,14 +113,6 @@ impl Node {
     fn is_unused(&self) -> bool {
         !self.listed && self.pipes == [None; 2] && self.pool.open == 0
     }
-}
-
-/// What a dialling task brings back.
-struct Dialed {
-    pipe: PipelineId,
-    generation: u32,
-    /// The connection, and by which name the node knows it where that is of use.
-    result: Result<(Stream, Option<i64>), ConnectError>,
 }
 
 /// What a backend needs from outside.
@@ -128,6 +131,12 @@ pub struct Surroundings {
     pub scripts: Arc<Scripts>,
     /// To discovery; when it is full a hint is dropped: the next one will do.
     pub hints: mpsc::Sender<Hint>,
+    /// Which worker it is, for what is counted for nodes.
+    pub worker: usize,
+    /// What this worker counts.
+    pub tally: Arc<Tally>,
+    /// What is counted for nodes.
+    pub tallies: Arc<Nodes>,
 }
 
 /// The nodes and connections of one worker.
@@ -144,6 +153,8 @@ pub struct Backend {
     next_primary: usize,
     pipelines: Slab<Pipeline>,
     generation: u32,
+    /// The pipeline that was written last.
+    flushed: PipelineId,
     /// Pipelines to write.
     dirty: Vec<PipelineId>,
     /// What single clients have been lent.
@@ -153,6 +164,8 @@ pub struct Backend {
     /// Scripts on their way to nodes that miss them.
     sent_scripts: Vec<scripts::Sent>,
     now: Millis,
+    /// The same in microseconds; wraps.
+    now_us: u32,
     /// When something has to be looked at again.
     wake_at: Millis,
     /// Whether a request was refused a lane since a pipeline last had room again.
@@ -181,12 +194,14 @@ impl Backend {
             next_primary: seed as usize,
             pipelines: Slab::new(),
             generation: 0,
+            flushed: 0,
             dirty: Vec::new(),
             loans: BTreeMap::new(),
             retries: Retries::default(),
             dialed: Rc::default(),
             sent_scripts: Vec::new(),
             now: 0,
+            now_us: 0,
             wake_at: NEVER,
             refused: false,
             drained: false,
@@ -196,10 +211,12 @@ impl Backend {
         }
     }
 
-    /// Tells the time of this turn.
+    /// Tells the time of this turn, in microseconds since the worker began.
     #[inline]
-    pub fn set_now(&mut self, now: Millis) {
+    pub fn set_now(&mut self, micros: u64) {
+        let now = micros / 1000;
         self.now = now;
+        self.now_us = micros as u32;
         self.view.pass(now);
     }
 
@@ -304,7 +321,7 @@ impl Backend {
             ticket,
             len: request.frame.len() as u32,
             epoch: self.view.epoch(),
-            born: self.now as u32,
+            born: self.now_us,
             slot: request.slot,
             hops: 0,
             traits,
@@ -350,7 +367,8 @@ impl Backend {
         };
         *known.pipes[proto as usize].get_or_insert_with(|| {
             self.generation = self.generation.wrapping_add(1);
-            let pipeline = Pipeline::new(node, proto, self.options.max_reply_bytes, self.generation);
+            let pipeline =
+                Pipeline::new(node, proto, self.options.max_reply_bytes, self.generation, Arc::clone(&known.tally));
             self.pipelines.insert(pipeline) as PipelineId
         })
     }
@@ -362,13 +380,13 @@ impl Backend {
             pipeline.dirty = false;
             match pipeline.state {
                 State::Ready(_) | State::Draining(_) => {
+                    self.flushed = pipe;
                     if let Err(error) = pipeline.write() {
-                        self.lose(pipe, &error, replies);
+                        self.counts.out_of_step += u64::from(!pipeline.is_in_step());
+                        self.lose(pipe, Fault::Lost, &error, replies);
                     }
                 }
-                State::Down { retry_at } if retry_at <= self.now => self.dial(pipe),
-                State::Down { retry_at } => self.wake_by(retry_at),
-                State::Connecting => {}
+                State::Down { .. } | State::Connecting => self.wait_or_dial(pipe, replies),
             }
         }
     }
@@ -398,39 +416,19 @@ impl Backend {
             let (State::Ready(link) | State::Draining(link)) = &mut pipeline.state else { return };
             let received = match link.read(scratch) {
                 Poll::Pending => return,
-                Poll::Ready(Ok(0)) => return self.lose(pipe, &"the node closed the connection", replies),
+                Poll::Ready(Ok(0)) => return self.lose(pipe, Fault::Lost, &"the node closed the connection", replies),
                 Poll::Ready(Ok(bytes)) => scratch.get(..bytes).unwrap_or_default(),
-                Poll::Ready(Err(error)) => return self.lose(pipe, &error, replies),
+                Poll::Ready(Err(error)) => return self.lose(pipe, Fault::Lost, &error, replies),
             };
             if let Err(broken) = self.received(pipe, received, replies) {
                 self.counts.unasked += u64::from(matches!(broken, answers::Broken::Unasked | answers::Broken::Late));
-                return self.lose(pipe, &broken, replies);
+                return self.lose(pipe, Fault::Protocol, &broken, replies);
             }
             if self.finished(pipe) {
                 return;
             }
         }
         self.around.ready.push(self.around.token | pipe);
-    }
-
-    fn dial(&mut self, pipe: PipelineId) {
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
-        let Some(node) = self.nodes.get(usize::from(pipeline.node)) else { return };
-        pipeline.state = State::Connecting;
-        let (generation, proto, is_shared) = (pipeline.generation, pipeline.proto, pipeline.holder == Holder::Shared);
-        let (addr, net, limit) = (node.addr.clone(), Arc::clone(&self.around.net), self.options.connect_timeout);
-        let credentials = self.options.credentials.clone();
-        let (dialed, ready, token) = (Rc::clone(&self.dialed), Arc::clone(&self.around.ready), self.around.dialed);
-        tokio::task::spawn_local(async move {
-            let mut result = Conversation::open(&*net, &addr, credentials.as_ref(), proto, limit).await;
-            let name = match &mut result {
-                Ok(conversation) if !is_shared => tokio::time::timeout(limit, conversation.name()).await.ok().flatten(),
-                _ => None,
-            };
-            let result = result.and_then(Conversation::into_stream).map(|stream| (stream, name));
-            dialed.borrow_mut().push(Dialed { pipe, generation, result });
-            ready.push(token);
-        });
     }
 
     fn hint(&self, hint: Hint) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cluster::address::Addresses;
 use crate::cluster::dial::Credentials;
 
 /// How to reach and treat the nodes. Each field is a key of the configuration file.
@@ -9,12 +10,19 @@ use crate::cluster::dial::Credentials;
 pub struct Options {
     /// `[cluster] username` and its password: who the proxy is to the nodes.
     pub credentials: Option<Credentials>,
+    /// `[cluster] address_map` and `redirect_allow`.
+    pub addresses: Addresses,
     /// `[cluster] connect_timeout`: dial and handshake together.
     pub connect_timeout: Duration,
     /// `[cluster] request_timeout`: from the arrival of a request to its reply.
     pub request_timeout: Duration,
     /// `[cluster] max_redirects`: how many MOVED or ASK one request follows.
     pub max_redirects: u8,
+    /// `[cluster] fail_fast_after`: how long a node must have been out of reach before requests for it fail at once,
+    /// until it is found again; zero means never.
+    pub fail_fast_after: Duration,
+    /// `[cluster] canary`: how often each connection has to prove that it is in step; zero means never.
+    pub canary: Duration,
     /// `[limits] node_queue`: bytes of requests that may wait for one node, per worker; more are refused.
     pub node_queue_bytes: usize,
     /// `[limits] dedicated`: connections to one node that are lent to single clients or kept for them, per worker.
@@ -29,9 +37,12 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             credentials: None,
+            addresses: Addresses::default(),
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(2),
             max_redirects: 5,
+            fail_fast_after: Duration::from_secs(10),
+            canary: Duration::ZERO,
             node_queue_bytes: 64 << 20,
             dedicated: 512,
             max_reply_bytes: 1 << 30,
@@ -55,4 +66,8 @@ pub struct Counts {
     pub unasked: u64,
     /// Requests answered with a timeout.
     pub timed_out: u64,
+    /// Requests refused because their node had been out of reach for long.
+    pub failed_fast: u64,
+    /// Connections closed because requests and replies did not add up, or the canary came back changed.
+    pub out_of_step: u64,
 }

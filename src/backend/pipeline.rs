@@ -16,14 +16,17 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::task::Poll;
 
+use super::health::Health;
 use super::prelude::Prelude;
 use super::record::{ASKING, Expect, Pending, Taken, Traits, plain};
 use super::{Millis, NEVER};
 use crate::net::Link;
 use crate::resp::Proto;
 use crate::resp::reply::Scanner;
+use crate::telemetry::NodeTally;
 
 /// The outbox is compacted when so many answered bytes stand in front.
 const COMPACT_MIN: usize = 16 << 10;
@@ -64,6 +67,7 @@ pub(super) struct Pipeline {
     /// The node's place in the backend.
     pub(super) node: u16,
     pub(super) proto: Proto,
+    pub(super) tally: Arc<NodeTally>,
     pub(super) state: State,
     /// Whose it is.
     pub(super) holder: Holder,
@@ -74,8 +78,8 @@ pub(super) struct Pipeline {
     pub(super) deadline: Millis,
     /// Told apart from an earlier pipeline in the same place.
     pub(super) generation: u32,
-    /// Connections that failed in a row.
-    pub(super) failures: u32,
+    /// How connections fared lately.
+    pub(super) health: Health,
     /// Whether it is on the list of pipelines to write.
     pub(super) dirty: bool,
     outbox: Vec<u8>,
@@ -97,17 +101,18 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) const fn new(node: u16, proto: Proto, max_reply: usize, generation: u32) -> Self {
+    pub(super) const fn new(node: u16, proto: Proto, max_reply: usize, generation: u32, tally: Arc<NodeTally>) -> Self {
         Self {
             node,
             proto,
+            tally,
             state: State::Down { retry_at: 0 },
             holder: Holder::Shared,
             watched: 0,
             name: None,
             deadline: NEVER,
             generation,
-            failures: 0,
+            health: Health::new(),
             dirty: false,
             outbox: Vec::new(),
             answered: 0,
@@ -241,8 +246,12 @@ impl Pipeline {
                 Poll::Pending => return Ok(false),
             }
         }
-        assert_eq!(self.pushed - self.popped, self.fifo.len() as u64, "sent minus received must be what is in flight");
-        Ok(true)
+        if self.is_in_step() { Ok(true) } else { Err(io::Error::other("requests and replies are out of step")) }
+    }
+
+    /// Whether everything that was put in and not taken out stands in the queue.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.pushed - self.popped == self.fifo.len() as u64
     }
 
     /// The request that was put in last did not come straight from its client.
@@ -304,6 +313,14 @@ impl Pipeline {
             Expect::Late { .. } | Expect::Clean { .. } => None,
         });
         waiting.max()
+    }
+
+    /// When the request came that was put in last, if it still waits.
+    pub(super) fn newest_born(&self) -> Option<u32> {
+        match self.fifo.back()? {
+            Expect::Deliver(pending) => Some(pending.born),
+            Expect::Late { .. } | Expect::Clean { .. } => None,
+        }
     }
 
     /// Whether there is anything that was not sent.

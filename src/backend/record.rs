@@ -14,7 +14,8 @@ pub(super) struct Pending {
     pub(super) len: u32,
     /// The view of the slots that chose the node.
     pub(super) epoch: u32,
-    /// When the request arrived, in milliseconds of the worker's clock, which may have wrapped.
+    /// When the request arrived, in microseconds of the worker's clock, which may have wrapped: it does so after
+    /// 71 minutes, longer than any request with a deadline may take.
     pub(super) born: u32,
     /// The slot of its keys; without keys, one that its node owned when it came.
     pub(super) slot: u16,
@@ -29,7 +30,9 @@ const _: () = assert!(size_of::<Expect>() == 36, "the record of a request in fli
 impl Pending {
     /// For how long the request has been under way.
     pub(super) const fn age(&self, now: Millis) -> Millis {
-        (now as u32).wrapping_sub(self.born) as Millis
+        let micros = (now as u32).wrapping_mul(1000).wrapping_sub(self.born);
+        // It was born behind the beginning of this millisecond.
+        if micros > u32::MAX - 1000 { 0 } else { micros.div_ceil(1000) as Millis }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Only the text is read here; what follows from it is decided in `backend`. See
 //! <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#redirection-and-resharding>.
 
+use crate::cluster::Hint;
 use crate::net::Addr;
 
 /// What an error reply asks of the proxy.
@@ -14,8 +15,8 @@ pub(super) enum Verdict {
     Moved(Target),
     /// The slot is on its way to another node, and so is this key.
     Ask(Target),
-    /// Not executed, and may be later: TRYAGAIN, CLUSTERDOWN, LOADING.
-    Later,
+    /// Not executed, and may be later: TRYAGAIN, CLUSTERDOWN, LOADING. What it says of the map.
+    Later(Hint),
     /// Not executed, because the node is no longer the primary that the map says it is.
     Stale,
     /// Not executed, because the node does not know the script or the function.
@@ -48,9 +49,10 @@ pub(super) fn read(reply: &[u8]) -> Verdict {
     match code {
         "MOVED" => target(rest).map_or(Verdict::Pass, Verdict::Moved),
         "ASK" => target(rest).map_or(Verdict::Pass, Verdict::Ask),
-        "TRYAGAIN" | "CLUSTERDOWN" | "LOADING" => Verdict::Later,
-        "READONLY" => Verdict::Stale,
-        "NOAUTH" => Verdict::Unauthenticated,
+        "TRYAGAIN" => Verdict::Later(Hint::Moved),
+        "CLUSTERDOWN" | "LOADING" => Verdict::Later(Hint::Unowned),
+        "READONLY" | "MASTERDOWN" => Verdict::Stale,
+        "NOAUTH" | "WRONGPASS" => Verdict::Unauthenticated,
         "NOSCRIPT" => Verdict::Missing,
         "ERR" if rest == "Function not found" => Verdict::Missing,
         _ => Verdict::Pass,
@@ -89,7 +91,7 @@ mod tests {
         assert_eq!(read(b"-MOVED 1 :7000\r\n"), moved(1, None, 7000));
         assert_eq!(read(b"-MOVED 1 ?:7000\r\n"), moved(1, None, 7000));
         assert!(matches!(read(b"-ASK 7 redis-1.redis:6379\r\n"), Verdict::Ask(_)));
-        assert_eq!(read(b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n"), Verdict::Later);
+        assert_eq!(read(b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n"), Verdict::Later(Hint::Moved));
         assert_eq!(read(b"-NOAUTH Authentication required.\r\n"), Verdict::Unauthenticated);
     }
 

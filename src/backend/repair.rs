@@ -1,4 +1,4 @@
-//! What to do when something ends before its reply: broken connections, deadlines, new maps.
+//! What to do when something ends before its reply: broken connections, new maps.
 //!
 //! The rule of it all: a write goes out again only if it certainly did not run. A request of which the last
 //! byte has not left cannot have run; of the others only reads are sent again.
@@ -9,14 +9,16 @@ use super::dedicated::{Pool, not_run};
 use super::pipeline::{Holder, State};
 use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
+use super::timing::Run;
 use super::view::{NOBODY, NodeId};
-use super::{Backend, Dialed, NEVER, Node, PipelineId, dedicated};
+use super::{Backend, Dialed, Node, PipelineId, dedicated};
 use crate::cluster::Hint;
 use crate::cluster::slot::SLOTS;
 use crate::cluster::topology::{Role, Topology};
 use crate::net::{Addr, Link};
 use crate::replies::Replies;
 use crate::resp::Proto;
+use crate::telemetry::Fault;
 
 /// What a client is told that waited in vain for a connection of its own.
 pub(super) const NO_CONNECTION: &[u8] =
@@ -36,33 +38,43 @@ impl Backend {
                     pipeline.name = name;
                     let token = self.around.token | pipe;
                     pipeline.state = State::Ready(Link::new(stream, self.around.ready.waker(token)));
-                    pipeline.failures = 0;
+                    pipeline.health.opened(self.now);
+                    pipeline.tally.connected.add(1);
                     // Read once, so that the link's waker is known to the runtime.
                     self.around.ready.push(token);
                 }
-                Err(error) => self.lose(pipe, &error, replies),
+                Err(error) => {
+                    pipeline.tally.refused.add(1);
+                    self.lose(pipe, Fault::Connect, &error, replies);
+                }
             }
         }
     }
 
     /// The connection of `pipe` is gone: ends or sends on what it had, and tries again later.
-    pub(super) fn lose(&mut self, pipe: PipelineId, why: &dyn Display, replies: &mut Replies) {
+    pub(super) fn lose(&mut self, pipe: PipelineId, fault: Fault, why: &dyn Display, replies: &mut Replies) {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         if pipeline.holder != Holder::Shared {
+            if matches!(pipeline.holder, Holder::Lent(_)) {
+                pipeline.tally.fault(fault, &why.to_string());
+            }
             return self.lose_own(pipe, why, replies);
         }
         let was_ready = matches!(pipeline.state, State::Ready(_));
         let gone = matches!(pipeline.state, State::Draining(_));
         let (node, proto) = (pipeline.node, pipeline.proto);
         let addr = self.nodes.get(usize::from(node)).map_or_else(|| Addr::tcp("?", 0), |node| node.addr.clone());
-        if pipeline.failures == 0 && !gone {
+        if !pipeline.health.is_doubtful() && !gone {
             tracing::warn!("connection to {addr}: {why}");
         }
-        // A connection that worked is opened again at once, and only then with growing waits.
-        let wait = if was_ready { 0 } else { retry::backoff(pipeline.failures, &mut self.jitter) };
-        pipeline.failures = pipeline.failures.saturating_add(1);
+        let wait = pipeline.health.lost(was_ready, self.now, &mut self.jitter);
         pipeline.state = State::Down { retry_at: self.now + wait };
         self.counts.lost += 1;
+        match fault {
+            // Its requests are counted one by one.
+            Fault::Timeout => pipeline.tally.note(&why.to_string()),
+            _ => pipeline.tally.fault(fault, &why.to_string()),
+        }
         if let Some(node) = self.nodes.get_mut(usize::from(node)) {
             node.lost += 1;
         }
@@ -72,7 +84,7 @@ impl Backend {
             self.drained = true;
             self.around.ready.push(self.around.dialed);
         }
-        self.hint(Hint::Unreachable);
+        self.hint(Hint::Unreachable(addr.clone()));
         for request in requests {
             self.after_loss(node, proto, request, &addr, replies);
         }
@@ -111,7 +123,10 @@ impl Backend {
             return;
         }
         let text = format!("PROXYUNKNOWN the connection to {addr} was lost: the command may have been executed");
+        let run = Run::of(&request.pending);
+        let node = self.nodes.get(usize::from(lost)).map(|node| &*node.tally);
         replies.fail(request.pending.ticket, &text);
+        run.end(node, self.clock(), replies);
     }
 
     /// Sends a request that went down with the connection to `lost`. One that had been sent there by another node
@@ -204,97 +219,6 @@ impl Backend {
         self.wake_by(due);
     }
 
-    /// Does what has become due: retries, deadlines, connections to try again.
-    pub fn tick(&mut self, replies: &mut Replies) {
-        if self.now < self.wake_at {
-            return;
-        }
-        self.wake_at = NEVER;
-        let (now, timeout, pipelines) = (self.now, self.timeout(), &self.pipelines);
-        self.retries.forget(pipelines);
-        let expired = |pending: &Pending| pending.age(now) >= timeout;
-        for delayed in self.retries.due(now, pipelines, expired) {
-            if self.expired(&delayed.request.pending) {
-                self.counts.timed_out += 1;
-                self.note_slow(&delayed.request.pending, &delayed.request.frame);
-                let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
-                delayed.give_up(replies);
-                if let Some(key) = bound {
-                    self.close_loan(key);
-                }
-            } else {
-                self.send_again(delayed.proto, delayed.request);
-            }
-        }
-        if let Some(next) = self.retries.next() {
-            self.wake_by(next);
-        }
-        for pipe in 0..self.pipelines.capacity() {
-            self.tick_pipeline(pipe as PipelineId, replies);
-        }
-    }
-
-    fn expired(&self, pending: &Pending) -> bool {
-        pending.age(self.now) >= self.timeout()
-    }
-
-    fn tick_pipeline(&mut self, pipe: PipelineId, replies: &mut Replies) {
-        let (now, timeout) = (self.now, self.timeout());
-        let oldest = self.pipelines.get(pipe as usize).and_then(|pipeline| pipeline.oldest_age(now));
-        if oldest.is_some_and(|age| age >= timeout) {
-            self.expire(pipe, replies);
-        }
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
-        if pipeline.deadline <= now {
-            self.counts.timed_out += 1;
-            return self.lose(pipe, &"the node did not answer in time", replies);
-        }
-        let deadline = pipeline.deadline;
-        if let State::Down { retry_at } = pipeline.state
-            && pipeline.in_flight() > 0
-        {
-            if retry_at <= now && !pipeline.dirty {
-                pipeline.dirty = true;
-                self.dirty.push(pipe);
-            } else {
-                self.wake_at = self.wake_at.min(retry_at.max(now + 1));
-            }
-        }
-        if let Some(age) = pipeline.oldest_age(now) {
-            self.wake_by(now + timeout.saturating_sub(age).max(1));
-        }
-        self.wake_by(deadline);
-    }
-
-    /// Answers what has waited for too long.
-    fn expire(&mut self, pipe: PipelineId, replies: &mut Replies) {
-        let (now, timeout) = (self.now, self.timeout());
-        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
-        let expired = |pending: &Pending| pending.age(now) >= timeout;
-        let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
-        let unsent = pipeline.take_unsent(expired);
-        let late = pipeline.expire(expired);
-        for request in unsent {
-            self.counts.timed_out += 1;
-            self.note_slow(&request.pending, &request.frame);
-            let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
-            replies.fail(request.pending.ticket, &text);
-            self.drained |= std::mem::take(&mut self.refused);
-        }
-        if late.is_empty() {
-            return self.settle(pipe);
-        }
-        for Taken { pending, frame, .. } in late {
-            self.counts.timed_out += 1;
-            self.note_slow(&pending, &frame);
-            let text =
-                format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
-            replies.fail(pending.ticket, &text);
-        }
-        // The late reply must reach nobody, and what is sent behind it could only be lost with it.
-        self.lose(pipe, &"the node did not answer in time", replies);
-    }
-
     /// Takes over a new map: routes by it from now on, and sends on what waits for nodes that lost their slots.
     pub fn adopt(&mut self, map: &Topology, replies: &mut Replies) {
         for (_, node) in &mut self.nodes {
@@ -325,10 +249,26 @@ impl Backend {
             }
             return id;
         }
-        let node = Node { addr: addr.clone(), pipes: [None; 2], pool: Pool::default(), listed: true, lost: 0 };
+        self.new_node(addr, true)
+    }
+
+    fn new_node(&mut self, addr: &Addr, listed: bool) -> NodeId {
+        let tally = self.around.tallies.join(&addr.to_string(), self.around.worker);
+        let pool = Pool::default();
+        let node = Node { addr: addr.clone(), pipes: [None; 2], tally, pool, listed, lost: 0 };
         let id = self.nodes.insert(node) as NodeId;
         self.by_addr.insert(addr.clone(), id);
         id
+    }
+
+    /// The node that a redirect to `addr` leads to: one of the map, or one that the operator allows.
+    pub(super) fn redirect_target(&mut self, addr: Addr) -> Option<NodeId> {
+        let addr = self.options.addresses.outside(addr);
+        if let Some(&id) = self.by_addr.get(&addr) {
+            return Some(id);
+        }
+        // Until a map names it, it stays as long as the next map.
+        self.options.addresses.allows(&addr).then(|| self.new_node(&addr, false))
     }
 
     /// What waits unsent for a node that no longer owns its slot goes to the one that does.

@@ -65,7 +65,7 @@ impl Delayed {
             let text = "CLUSTERDOWN not executed: no node could run the command in time";
             replies.fail(self.request.pending.ticket, text);
         } else {
-            replies.deliver(self.request.pending.ticket, &self.refusal);
+            replies.deliver_error(self.request.pending.ticket, &self.refusal);
         }
     }
 }
@@ -93,11 +93,6 @@ const MIN_TRAILS: usize = 256;
 const FIRST_MS: Millis = 1;
 /// The longest wait between two tries, in milliseconds.
 pub(super) const LAST_MS: Millis = 16;
-
-/// The first wait before a connection that failed is tried again, in milliseconds; doubled each time.
-const BACKOFF_MS: Millis = 20;
-/// The longest wait between two tries, in milliseconds.
-const BACKOFF_MAX_MS: Millis = 1000;
 
 impl Retries {
     /// Whether nothing waits, and nothing is on another way than straight to the owner of its slot.
@@ -242,14 +237,4 @@ fn keys_of(frames: &[u8]) -> Option<Vec<Box<[u8]>>> {
         rest = rest.get(used..)?;
     }
     Some(found)
-}
-
-/// How long to wait after `failures` failed tries: doubled each time, and shortened by up to a half at random so
-/// that workers and proxies do not come back all at once.
-pub(super) fn backoff(failures: u32, jitter: &mut u32) -> Millis {
-    *jitter ^= *jitter << 13;
-    *jitter ^= *jitter >> 17;
-    *jitter ^= *jitter << 5;
-    let full = (BACKOFF_MS << failures.min(6)).min(BACKOFF_MAX_MS);
-    full - Millis::from(*jitter) % (full / 2 + 1)
 }

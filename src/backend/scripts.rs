@@ -186,7 +186,7 @@ impl Backend {
             ticket: replies.orphan(),
             len: frame.len() as u32,
             epoch: self.view.epoch(),
-            born: self.now as u32,
+            born: self.now_us,
             slot: like.slot,
             hops: 0,
             traits: Traits::Here,

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::{log, signals};
 use crate::config::{Level, Log};
 use crate::demo::{self, Disturb, Options};
+use crate::net::addr::AddrError;
 
 /// Arguments of `demo`.
 #[derive(Clone, Debug, clap::Args)]
@@ -15,6 +16,9 @@ pub(super) struct Args {
     /// Where the proxy listens
     #[arg(short, long, value_name = "ADDR", default_value = "127.0.0.1:7379")]
     pub(super) listen: crate::net::Addr,
+    /// Where the status page is: host:port, or off
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9379")]
+    pub(super) admin: String,
     /// Move slots and fail primaries over under a built-in load, for so many seconds or until a signal; exit code
     /// 1 if a client saw a wrong reply, or an error outside an election
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = false)]
@@ -40,7 +44,11 @@ impl Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     log::init(Log { level: Level::Warn, ..Log::default() });
     let shutdown = signals::shutdown()?;
-    let options = Options { listen: args.listen.clone(), embedded: args.embedded, disturb: args.disturb() };
+    let admin = match args.admin.as_str() {
+        "off" => None,
+        addr => Some(addr.parse().map_err(|error: AddrError| Failure::Runtime(format!("--admin: {error}")))?),
+    };
+    let options = Options { listen: args.listen.clone(), admin, embedded: args.embedded, disturb: args.disturb() };
     demo::run(&options, &mut io::stdout(), shutdown).map_err(|error| Failure::Runtime(error.to_string()))
 }
 

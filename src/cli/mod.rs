@@ -8,12 +8,15 @@ mod check;
 mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod failure;
+mod health;
 mod log;
 mod man;
 mod run;
 mod settings;
 mod signals;
+mod top;
 mod version;
 
 use std::ffi::OsString;
@@ -48,6 +51,12 @@ enum Command {
     Config(config::Args),
     /// Start a small cluster on this machine with the proxy in front, to try things on
     Demo(demo::Args),
+    /// Look at the cluster and tell what stands between an application and it; 1 when something is bad
+    Doctor(doctor::Args),
+    /// Ask the proxy on this machine whether it takes clients: 0 or 1, for probes of containers
+    Health(health::Args),
+    /// Show what goes on in the proxy on this machine, live
+    Top(top::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Print the manual page
@@ -71,6 +80,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         (Some(Command::Check(settings)), _) => check::check(&settings),
         (Some(Command::Config(args)), _) => config::show(&args),
         (Some(Command::Demo(args)), _) => demo::run(&args),
+        (Some(Command::Doctor(args)), _) => doctor::run(&args),
+        (Some(Command::Health(args)), _) => health::check(&args),
+        (Some(Command::Top(args)), _) => top::run(&args),
         (Some(Command::Completions(args)), _) => completions::print_script(&args, &mut Cli::command()),
         (Some(Command::Man), _) => man::print_page(Cli::command()),
     };
@@ -93,6 +105,21 @@ mod tests {
         let Some(Command::Run(settings)) = named.command else { panic!("run") };
         assert!(bare.command.is_none());
         assert_eq!(bare.settings.seeds, settings.seeds);
+    }
+
+    #[test]
+    fn completions_and_the_manual_page_know_every_subcommand() {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(Cli::command()).render(&mut page).unwrap();
+        let mut texts = vec![String::from_utf8(page).unwrap()];
+        for shell in [clap_complete::Shell::Bash, clap_complete::Shell::Zsh, clap_complete::Shell::Fish] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "slotway", &mut script);
+            texts.push(String::from_utf8(script).unwrap());
+        }
+        for name in ["run", "check", "config", "demo", "doctor", "health", "top", "completions", "man"] {
+            assert!(texts.iter().all(|text| text.contains(name)), "{name}");
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub(super) struct Settings {
     /// Threads that serve clients; 0 means one a core [default: 0]
     #[arg(short, long, value_name = "N", allow_hyphen_values = true)]
     pub(super) workers: Option<String>,
+    /// Where the status page and the metrics are: host:port, or off [default: 127.0.0.1:9379]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) admin: Option<String>,
     /// How much to log: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub(super) log_level: Option<String>,
@@ -38,6 +41,7 @@ impl Settings {
         let single = [
             ("--listen", "listen.addr", &self.listen),
             ("--workers", "workers", &self.workers),
+            ("--admin", "admin.addr", &self.admin),
             ("--log-level", "log.level", &self.log_level),
         ];
         flags.extend(single.into_iter().filter_map(|(flag, path, value)| Some((flag, path, value.clone()?))));

@@ -40,6 +40,20 @@ impl Signals {
     }
 }
 
+/// Completes at SIGINT or SIGTERM, for what has nothing to drain. Must be polled within a runtime.
+pub(super) async fn interrupted() {
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut int), Ok(mut term)) => {
+            tokio::select! {
+                _ = int.recv() => {}
+                _ = term.recv() => {}
+            }
+        }
+        // Signals that cannot be caught end the process by themselves.
+        _ => std::future::pending().await,
+    }
+}
+
 /// Watches the signals from now on. The future completes at the first that asks to stop.
 pub(super) fn shutdown() -> io::Result<impl Future<Output = ()>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;

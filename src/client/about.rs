@@ -5,7 +5,7 @@
 use super::state::{Flow, Room, Session, refuse, say};
 use super::{glob, helps};
 use crate::command::told::{self, Begin, Find, KeySpec};
-use crate::command::{self, Spec, keys};
+use crate::command::{self, Flags, Keys, Spec, keys};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
 use crate::resp::{Proto, encode};
@@ -72,9 +72,9 @@ fn row(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
     told.keys.iter().for_each(|keys| key_spec(keys, proto, out));
     // A set only where there is nothing, as servers have it.
     if spec.subs.is_empty() {
-        encode::set(out, 0, proto)
+        encode::set(out, 0, proto);
     } else {
-        encode::array(out, spec.subs.len())
+        encode::array(out, spec.subs.len());
     }
     spec.subs.iter().for_each(|sub| row(sub, proto, out));
 }
@@ -202,22 +202,43 @@ fn get_keys(client: ClientId, request: &Request<'_>, flags: Option<Proto>, room:
         return refuse(client, "ERR Invalid number of arguments specified for command", room);
     }
     let mut found = Vec::new();
-    match keys::each_key(spec, &inner, |at| found.push(at)) {
+    let told = keys::each_key(spec, &inner, |at| found.push(at));
+    if let (Err(_), [Keys::Range { first, step, .. }]) = (told, spec.keys) {
+        // A key whose value is missing is a key nevertheless.
+        found = (usize::from(*first)..inner.argc()).step_by(usize::from(*step)).collect();
+        return spell(client, spec, &inner, &found, flags, room);
+    }
+    let may_be_none = spec.flags.has(Flags::NO_MANDATORY_KEYS);
+    match told {
+        Err(_) if may_be_none => say(client, room, |out| encode::array(out, 0)),
+        Ok(()) if may_be_none && found.is_empty() => say(client, room, |out| encode::array(out, 0)),
         Err(_) => refuse(client, "ERR Invalid arguments specified for command", room),
         Ok(()) if found.is_empty() => refuse(client, "ERR The command has no key arguments", room),
-        Ok(()) => say(client, room, |out| {
-            encode::array(out, found.len());
-            for at in found {
-                if let Some(proto) = flags {
-                    encode::array(out, 2);
-                    encode::bulk(out, inner.arg(at).unwrap_or_default());
-                    names(key_flags(spec, &inner, at), proto, out);
-                } else {
-                    encode::bulk(out, inner.arg(at).unwrap_or_default());
-                }
-            }
-        }),
+        Ok(()) => spell(client, spec, &inner, &found, flags, room),
     }
+}
+
+/// The keys at these places, with their flags where they are asked for.
+fn spell(
+    client: ClientId,
+    spec: &Spec,
+    inner: &Request<'_>,
+    found: &[usize],
+    flags: Option<Proto>,
+    room: &mut Room,
+) -> Flow {
+    say(client, room, |out| {
+        encode::array(out, found.len());
+        for &at in found {
+            if let Some(proto) = flags {
+                encode::array(out, 2);
+                encode::bulk(out, inner.arg(at).unwrap_or_default());
+                names(key_flags(spec, inner, at), proto, out);
+            } else {
+                encode::bulk(out, inner.arg(at).unwrap_or_default());
+            }
+        }
+    })
 }
 
 /// What happens to the key at this argument. Where no rule tells where keys are, it is the last one's (SORT's STORE).

@@ -231,12 +231,15 @@ fn proxy(room: &Room, map: &Topology) -> Fields {
         ("replicas", &(map.nodes.len() - primaries)),
         ("slots_covered", &map.covered()),
         ("topology_version", &map.version),
+        ("topology_convergence_seconds", &format_args!("{:.3}", map.convergence.as_secs_f64())),
         ("redirects", &process.total(|tally| &tally.redirects)),
         ("retries", &process.total(|tally| &tally.put_off)),
         ("node_connections_lost", &process.total(|tally| &tally.lost)),
         ("unasked_replies", &process.total(|tally| &tally.unasked)),
         ("slow_subscribers", &process.total(|tally| &tally.slow)),
         ("timed_out", &process.total(|tally| &tally.timed_out)),
+        ("failed_fast", &process.total(|tally| &tally.failed_fast)),
+        ("out_of_step", &process.total(|tally| &tally.out_of_step)),
     ])
 }
 

@@ -107,6 +107,10 @@ fn select(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
     match number {
         None => refuse(client, "ERR value is not an integer or out of range", room),
         Some(0) => ok(client, room),
+        Some(n) if i32::try_from(n).is_err() => {
+            let text = "ERR value is out of range, value must between -2147483648 and 2147483647";
+            refuse(client, text, room)
+        }
         Some(n) if n < 0 => refuse(client, "ERR DB index is out of range", room),
         Some(_) if room.options.select == Select::Ignore => ok(client, room),
         Some(_) => {

@@ -48,6 +48,8 @@ mod watch;
 pub use process::Process;
 pub use state::{Room, Session};
 
+use crate::keyspace::Keyspace;
+
 /// What one client may do and cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {

@@ -3,8 +3,8 @@
 //! Written by workers, each its own part, without a lock and without contention; read by `INFO`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
@@ -12,47 +12,11 @@ use tokio::time::Instant;
 use super::Options;
 use crate::backend::Scripts;
 use crate::cluster::topology::Topology;
+use crate::command;
 use crate::pubsub::Registry;
-
-/// A number that one thread writes and others read.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Sets the number; only its one writer may.
-    #[inline]
-    pub fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What one worker counts.
-#[derive(Debug, Default)]
-pub struct Tally {
-    /// Requests taken from clients.
-    pub commands: Counter,
-    /// MOVED and ASK followed.
-    pub redirects: Counter,
-    /// Requests sent again because the node could not run them yet.
-    pub put_off: Counter,
-    /// Node connections that broke or could not be made.
-    pub lost: Counter,
-    /// Replies that nobody waited for.
-    pub unasked: Counter,
-    /// Requests that were answered with a timeout.
-    pub timed_out: Counter,
-    /// Subscribers that were closed because their messages piled up.
-    pub slow: Counter,
-    /// Its clients, counted up where they are accepted and down where they end.
-    pub clients: AtomicUsize,
-}
+pub(super) use crate::telemetry::wall_clock;
+pub use crate::telemetry::{Counter, Tally};
+use crate::telemetry::{MapTally, Nodes};
 
 /// What the process is and what it counts.
 pub struct Process {
@@ -69,11 +33,21 @@ pub struct Process {
     /// What clients have loaded.
     pub scripts: Arc<Scripts>,
     /// One for each worker.
-    pub tallies: Box<[Tally]>,
+    pub tallies: Box<[Arc<Tally>]>,
+    /// What is counted for each node.
+    pub nodes: Arc<Nodes>,
+    /// What discovery counts.
+    pub refreshes: Arc<MapTally>,
     /// Clients ever accepted; the next one's identifier is one more.
     pub accepted: AtomicU64,
     /// Clients refused because there were too many.
     pub refused: AtomicU64,
+    /// Whether clients are let in.
+    pub accepting: AtomicBool,
+    /// Whether the process takes its leave.
+    pub draining: AtomicBool,
+    /// Whether the configuration that was read last is in use.
+    pub config_is_good: AtomicBool,
     /// Requests that were slow; the next one's identifier.
     pub slow: AtomicU64,
     /// The configuration in use, without secrets, for `PROXY CONFIG`.
@@ -84,7 +58,7 @@ pub struct Process {
     pub run_id: String,
     started: Instant,
     /// For a worker that does not exist.
-    spare: Tally,
+    spare: Arc<Tally>,
 }
 
 impl Process {
@@ -97,22 +71,27 @@ impl Process {
             port,
             registry: Arc::default(),
             map,
-            scripts: Arc::default(),
-            tallies: std::iter::repeat_with(Tally::default).take(workers).collect(),
+            tallies: std::iter::repeat_with(|| Arc::new(Tally::new(command::TOTAL))).take(workers).collect(),
+            nodes: Arc::default(),
+            refreshes: Arc::default(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            accepting: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            config_is_good: AtomicBool::new(true),
+            scripts: Arc::default(),
             slow: AtomicU64::new(0),
             effective: String::new(),
             blocked: AtomicUsize::new(0),
             run_id: run_id(),
             started: Instant::now(),
-            spare: Tally::default(),
+            spare: Arc::default(),
         }
     }
 
     /// What worker `index` counts.
     #[must_use]
-    pub fn tally(&self, index: usize) -> &Tally {
+    pub fn tally(&self, index: usize) -> &Arc<Tally> {
         debug_assert!(index < self.tallies.len(), "a worker without a tally");
         self.tallies.get(index).unwrap_or(&self.spare)
     }
@@ -133,11 +112,6 @@ impl Process {
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
-}
-
-/// The time of day, since 1970. Nothing is measured with it.
-pub(super) fn wall_clock() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Not a secret, only unlike that of another process.

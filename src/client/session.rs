@@ -11,6 +11,7 @@ use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::{Args, Limits, ProtocolError, Request, Step};
 use crate::route::{self, Refused, Route};
+use crate::telemetry::Class;
 
 impl Session {
     /// Takes what the client sent.
@@ -169,9 +170,12 @@ impl Session {
             Ok(Route::Any) => self.any(client, spec, request, room),
             Ok(Route::Split(merge)) => self.split(client, spec, request, merge, room),
             Ok(Route::Everywhere(merge)) => self.everywhere(client, spec, request, merge, room),
+            Ok(Route::Local) => {
+                room.tally.took(Class::Local, 0, 1);
+                local::answer(self, client, spec, request, room)
+            }
             Ok(Route::Subscribe) => subscriber::take(self, client, spec, request, room),
             Ok(Route::Publish(slot)) => publish::publish(self, client, spec, request, slot, room),
-            Ok(Route::Local) => local::answer(self, client, spec, request, room),
             Ok(Route::Pin(pin)) => self.pin(client, spec, request, pin, room),
             Err(refused) => self.refused(client, spec, request, refused, room),
         }
@@ -183,6 +187,7 @@ impl Session {
         if flow.is_taken() {
             self.last_command = Some(spec);
             room.commands += 1;
+            room.tally.count(spec.index);
         }
         flow
     }
@@ -342,6 +347,7 @@ impl Session {
     /// A command that no row knows, worded as Redis words it: clients look for "unknown".
     #[cold]
     fn unknown(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+        room.tally.unknown.add(1);
         self.abort_transaction();
         let name = request.name();
         if [&b"post"[..], b"host:"].iter().any(|http| name.eq_ignore_ascii_case(http)) {

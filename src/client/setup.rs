@@ -81,7 +81,8 @@ impl<'a> Hello<'a> {
 }
 
 fn is_number(text: &[u8]) -> bool {
-    !text.is_empty() && text.len() < 10 && text.iter().all(u8::is_ascii_digit)
+    let is_plain = text.first().is_some_and(|&first| first == b'-' || first.is_ascii_digit());
+    is_plain && std::str::from_utf8(text).is_ok_and(|text| text.parse::<i64>().is_ok())
 }
 
 /// `HELLO [2|3] [AUTH user password] [SETNAME name]`.

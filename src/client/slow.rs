@@ -13,6 +13,7 @@ use crate::backend::Millis;
 use crate::command::{self, Flags};
 use crate::resp::encode;
 use crate::resp::request::{Args, Decoder, Limits, Request, Step};
+use crate::telemetry::SlowRequest;
 
 /// How many arguments of a request are kept, and how many bytes of each, as Redis keeps them.
 const MAX_ARGS: usize = 32;
@@ -71,6 +72,30 @@ impl Ring {
     #[must_use]
     pub fn latest(&self, most: usize) -> Vec<Entry> {
         self.entries.iter().rev().take(most).cloned().collect()
+    }
+
+    /// The identifier of the latest.
+    #[must_use]
+    pub fn newest(&self) -> Option<u64> {
+        self.entries.back().map(|entry| entry.id)
+    }
+
+    /// The latest in words, so many at most.
+    #[must_use]
+    pub fn told(&self, most: usize) -> Vec<SlowRequest> {
+        /// So much of a request is told.
+        const TOLD: usize = 200;
+        let told = |entry: &Entry| {
+            let words: Vec<_> = entry.args.iter().map(|arg| String::from_utf8_lossy(arg)).collect();
+            SlowRequest {
+                id: entry.id,
+                at_ms: entry.time * 1000,
+                took_us: entry.micros,
+                command: words.join(" ").chars().take(TOLD).collect(),
+                client: entry.addr.to_string(),
+            }
+        };
+        self.entries.iter().rev().take(most).map(told).collect()
     }
 
     /// How many there are.

@@ -18,6 +18,7 @@ use crate::replies::{ClientId, Replies};
 use crate::resp::request::Decoder;
 use crate::resp::{Proto, encode};
 use crate::route::Parts;
+use crate::telemetry::Tally;
 
 /// The rooms that a session sends into: those of its worker.
 pub struct Room {
@@ -35,6 +36,8 @@ pub struct Room {
     pub now: Millis,
     /// Requests taken so far.
     pub commands: u64,
+    /// What this worker counts.
+    pub tally: Arc<Tally>,
     /// Which worker it is, from 0.
     pub worker: usize,
     /// Questions to all workers that have not been asked.
@@ -62,7 +65,8 @@ impl Room {
         Self {
             backend,
             pubsub,
-            replies: Replies::default(),
+            replies: Replies::counting_in(Arc::clone(process.tally(worker))),
+            tally: Arc::clone(process.tally(worker)),
             slow: Ring::new(Arc::clone(&process)),
             process,
             options,
@@ -283,6 +287,7 @@ pub(super) const NO_PRIMARY: &str = "CLUSTERDOWN no primary of the cluster is kn
 /// Answers with an error.
 #[cold]
 pub(super) fn refuse(client: ClientId, text: &str, room: &mut Room) -> Flow {
+    room.tally.errors.count(text.as_bytes());
     room.replies.answer(client, |out| encode::error(out, text));
     Flow::Taken
 }

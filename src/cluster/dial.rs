@@ -108,6 +108,16 @@ impl Conversation {
         }
     }
 
+    /// Makes sure that somebody answers: the system takes connections for a process that has stopped, too. An error
+    /// reply is an answer, unless it is that the proxy has to authenticate.
+    pub async fn prove(&mut self, limit: Duration) -> Result<(), ConnectError> {
+        let answer = tokio::time::timeout(limit, self.ask(&[b"PING"])).await;
+        match answer.map_err(|_| ConnectError::TimedOut(limit))?? {
+            Value::Error(error) if error.starts_with("NOAUTH") => Err(ConnectError::Refused { command: "PING", error }),
+            _ => Ok(()),
+        }
+    }
+
     /// Sends one command whose error reply is a failure.
     async fn must(&mut self, command: &'static str, args: &[&[u8]]) -> Result<Value, ConnectError> {
         match self.ask(args).await? {

@@ -1,11 +1,12 @@
 //! Keeps the map of the cluster fresh: the only writer of [`Topology`].
 //!
 //! One task for the whole process. It asks one node at a time, known ones first and the seeds when none of them
-//! answers, on every hint of a worker and every `refresh_interval` without one. Hints are merged into one
-//! refresh, at most ten a second; as long as something is wrong it goes on asking, so that a failover is seen
-//! soon after the nodes know of it. A map with an older epoch than the one held is never taken.
+//! answers (their names are looked up anew each time), on every hint of a worker and every `refresh_interval`
+//! without one. Hints are merged into one refresh, at most ten a second; as long as something is wrong it goes on
+//! asking, and watches the replicas of primaries that are out of reach, so that a failover is seen as soon as a node
+//! knows of it. Which answer is believed is decided in `belief`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,17 +14,28 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::dial::{ConnectError, Conversation, Credentials};
+use super::address::Addresses;
+use super::asking::{Asker, Round, Unusable};
+use super::belief::Doubts;
+use super::dial::Credentials;
 use super::reading;
 use super::topology::{Facts, Role, Topology};
+use super::watch::Watch;
 use super::{Hint, Options};
 use crate::net::{Addr, Net};
-use crate::resp::Proto;
+use crate::telemetry::{MapTally, Trigger};
 
-/// The least time between the beginnings of two refreshes.
+/// The least time between the beginnings of two refreshes that hints ask for.
 const PACE: Duration = Duration::from_millis(100);
+/// The same while replicas are watched, which is the quicker way to learn of an election.
+const WATCHED_PACE: Duration = Duration::from_millis(200);
+/// No more than this many refreshes begin in any second, whatever they are for.
+const MOST_A_SECOND: usize = 10;
 /// How long to go on asking at that pace after the last sign of trouble.
 const TROUBLE: Duration = Duration::from_secs(3);
+
+/// How long a node that does not say what it runs is left alone.
+const MUTE: Duration = Duration::from_secs(2);
 
 /// What discovery needs.
 pub struct Discovery {
@@ -31,6 +43,8 @@ pub struct Discovery {
     pub options: Options,
     /// Who the proxy is to the nodes.
     pub credentials: Option<Credentials>,
+    /// What the operator says of addresses.
+    pub addresses: Addresses,
     /// Limit for a connection, and for each answer.
     pub timeout: Duration,
     /// Where connections come from.
@@ -41,50 +55,65 @@ pub struct Discovery {
     pub hints: mpsc::Receiver<Hint>,
     /// Called after each publication.
     pub published: Box<dyn Fn()>,
-}
-
-/// Why a node's answer is not used.
-#[derive(Debug, thiserror::Error)]
-enum Unusable {
-    #[error("{0}")]
-    Connect(#[from] ConnectError),
-    #[error("it answered CLUSTER SLOTS with: {0}")]
-    Refused(String),
-    #[error("its map makes no sense")]
-    Nonsense,
-    #[error("it knows of no slots")]
-    Empty,
-    #[error("its map is of epoch {0}, older than the one held")]
-    Older(u64),
+    /// What is counted of all this.
+    pub tally: Arc<MapTally>,
 }
 
 impl Discovery {
     /// Runs until its task is dropped.
     pub async fn run(mut self) {
-        let mut state = Progress { versions: HashMap::new(), silent: false, rotation: 0, trouble_until: None };
+        let asker = Asker {
+            net: Arc::clone(&self.net),
+            credentials: self.credentials.clone(),
+            timeout: self.timeout,
+            addresses: self.addresses.clone(),
+        };
+        let started = Instant::now();
+        let mut state = Progress::new();
         loop {
             let began = Instant::now();
-            let found = self.refresh(&mut state).await;
+            state.begun(began);
+            let found = self.refresh(&asker, &mut state).await;
+            self.tally.refreshed(std::mem::take(&mut state.trigger), found);
             if found {
-                self.learn_versions(&mut state).await;
+                self.tally.confirmed_ms.set((started.elapsed().as_millis() as u64).max(1));
+                self.learn_versions(&asker, &mut state).await;
             }
-            let in_trouble = !found || state.trouble_until.is_some_and(|until| Instant::now() < until);
-            let next = if in_trouble { began + PACE } else { began + self.interval(state.rotation) };
-            self.pause(began + PACE, next, &mut state).await;
+            state.watch.follow(&self.map.load(), &asker);
+            self.pause(began, found, &asker, &mut state).await;
         }
     }
 
-    /// Waits for the next reason to ask, but not less than until `earliest`.
-    async fn pause(&mut self, earliest: Instant, next: Instant, state: &mut Progress) {
-        match tokio::time::timeout_at(next, self.hints.recv()).await {
-            Ok(Some(hint)) => state.note(hint),
-            // Nobody hints any more: the workers are gone, or time is up.
-            Ok(None) => tokio::time::sleep_until(next).await,
-            Err(_) => {}
+    /// Waits for the next reason to ask.
+    async fn pause(&mut self, began: Instant, found: bool, asker: &Asker, state: &mut Progress) {
+        let in_trouble = !found || state.trouble_until.is_some_and(|until| Instant::now() < until);
+        if !in_trouble {
+            state.noticed = None;
         }
-        tokio::time::sleep_until(earliest).await;
-        while let Ok(hint) = self.hints.try_recv() {
-            state.note(hint);
+        let mut next = match (in_trouble, state.watch.is_on()) {
+            (true, false) => began + PACE,
+            (true, true) => began + WATCHED_PACE,
+            (false, _) => began + self.interval(state.rotation),
+        };
+        next = next.max(state.earliest());
+        loop {
+            tokio::select! {
+                biased;
+                addr = state.watch.elected() => {
+                    state.first = Some(addr);
+                    next = state.earliest();
+                }
+                hint = self.hints.recv() => {
+                    // Nobody hints any more when the workers are gone.
+                    let Some(hint) = hint else { break tokio::time::sleep_until(next).await };
+                    let soon = if state.note(&hint) { PACE } else { WATCHED_PACE };
+                    if let Hint::Unreachable(addr) = &hint {
+                        state.watch.miss(addr, &self.map.load(), asker);
+                    }
+                    next = next.min((began + soon).max(state.earliest()));
+                }
+                () = tokio::time::sleep_until(next) => break,
+            }
         }
     }
 
@@ -94,19 +123,33 @@ impl Discovery {
         self.options.refresh_interval + tenth * ((salt % 8) as u32) / 8
     }
 
-    /// Asks nodes until one gives a usable map. True if one did.
-    async fn refresh(&self, state: &mut Progress) -> bool {
+    /// Asks nodes until one gives a map that is believed. True if one did.
+    async fn refresh(&self, asker: &Asker, state: &mut Progress) -> bool {
         let held = self.map.load_full();
-        let mut failures = Vec::new();
+        let facts = (held.version > 0).then_some(&held.facts);
+        let mut round = Round::new(asker, facts);
         for addr in self.candidates(&held, state) {
-            match self.ask(&addr, &held).await {
+            round.add(&addr);
+        }
+        let (mut doubts, mut failures) = (Doubts::default(), Vec::new());
+        while let Some((addr, answer)) = round.next().await {
+            match answer {
                 Ok(map) => {
-                    state.silent = false;
-                    self.publish(map, &held);
-                    return true;
+                    map.owners().for_each(|node| round.add(&node.addr));
+                    if let Some(map) = doubts.weigh(&addr, map, &held) {
+                        self.publish(map, &held, state);
+                        return true;
+                    }
+                    failures.push(format!("{addr}: {}", Unusable::Older));
                 }
                 Err(why) => failures.push(format!("{addr}: {why}")),
             }
+        }
+        if held.version == 0
+            && let Some(map) = doubts.newest()
+        {
+            self.publish(map, &held, state);
+            return true;
         }
         if !state.silent {
             state.silent = true;
@@ -115,7 +158,7 @@ impl Discovery {
         false
     }
 
-    /// Known nodes, a different one first each time, then the seeds.
+    /// A node that was just elected, known nodes with a different one first each time, then the seeds.
     fn candidates(&self, held: &Topology, state: &mut Progress) -> Vec<Addr> {
         state.rotation = state.rotation.wrapping_add(1);
         let mut known: Vec<Addr> = held.nodes.iter().filter(|node| node.online).map(|node| node.addr.clone()).collect();
@@ -123,50 +166,17 @@ impl Discovery {
             let first = state.rotation % known.len();
             known.rotate_left(first);
         }
-        for seed in &self.options.seeds {
-            if !known.contains(seed) {
-                known.push(seed.clone());
-            }
-        }
-        known
+        state.first.take().into_iter().chain(known).chain(self.options.seeds.iter().cloned()).collect()
     }
 
-    async fn ask(&self, addr: &Addr, held: &Topology) -> Result<Topology, Unusable> {
-        let mut node =
-            Conversation::open(&*self.net, addr, self.credentials.as_ref(), Proto::Resp2, self.timeout).await?;
-        let asking = async {
-            let info = node.ask(&[b"CLUSTER", b"INFO"]).await?;
-            let epoch = reading::info_field(&info, "cluster_current_epoch").and_then(|text| text.parse().ok());
-            let shards = node.ask(&[b"CLUSTER", b"SHARDS"]).await?;
-            let map = if shards.error().is_some() {
-                let slots = node.ask(&[b"CLUSTER", b"SLOTS"]).await?;
-                if let Some(error) = slots.error() {
-                    return Err(Unusable::Refused(error.to_owned()));
-                }
-                reading::slots(&slots, addr)
-            } else {
-                reading::shards(&shards, addr)
-            };
-            let map = map.filter(reading::is_sound).ok_or(Unusable::Nonsense)?;
-            let facts = if held.version == 0 { facts(&mut node).await? } else { held.facts.clone() };
-            Ok(Topology { cluster_epoch: epoch.unwrap_or(0), facts, ..map })
-        };
-        let map =
-            tokio::time::timeout(self.timeout, asking).await.map_err(|_| ConnectError::TimedOut(self.timeout))??;
-        if map.covered() == 0 {
-            return Err(Unusable::Empty);
-        }
-        if map.cluster_epoch < held.cluster_epoch {
-            return Err(Unusable::Older(map.cluster_epoch));
-        }
-        Ok(map)
-    }
-
-    fn publish(&self, map: Topology, held: &Topology) {
+    fn publish(&self, map: Topology, held: &Topology, state: &mut Progress) {
+        state.silent = false;
         if map.same_as(held) && map.cluster_epoch == held.cluster_epoch {
             return;
         }
+        let mut convergence = held.convergence;
         if !map.same_as(held) {
+            self.tally.changes.add(1);
             let primaries = map.primaries().count();
             tracing::info!(
                 "cluster map {}: {primaries} primaries, {} replicas, {} of 16384 slots owned",
@@ -174,36 +184,41 @@ impl Discovery {
                 map.nodes.len() - primaries,
                 map.covered(),
             );
+            if let Some(noticed) = state.noticed.take() {
+                convergence = noticed.elapsed();
+                self.tally.convergence.record(convergence.as_micros().min(u128::from(u32::MAX)) as u32, 1);
+            }
         }
-        self.map.store(Arc::new(Topology { version: held.version + 1, ..map }));
+        self.map.store(Arc::new(Topology { version: held.version + 1, convergence, ..map }));
         (self.published)();
     }
 
     /// Asks nodes that are new what they run, and publishes the lowest version.
-    async fn learn_versions(&self, state: &mut Progress) {
+    async fn learn_versions(&self, asker: &Asker, state: &mut Progress) {
         let held = self.map.load_full();
         state.versions.retain(|addr, _| held.nodes.iter().any(|node| node.addr == *addr));
         let mut policy = held.facts.maxmemory_policy.clone();
-        for node in held.nodes.iter().filter(|node| node.online && node.role == Role::Primary) {
-            if state.versions.contains_key(&node.addr) {
+        let primaries = held.nodes.iter().filter(|node| node.online && node.role == Role::Primary);
+        for addr in primaries.map(|node| &node.addr) {
+            if state.versions.contains_key(addr) {
                 continue;
             }
-            let asking = async {
-                let limit = self.timeout;
-                let mut node =
-                    Conversation::open(&*self.net, &node.addr, self.credentials.as_ref(), Proto::Resp2, limit).await?;
-                facts(&mut node).await
-            };
-            // One that does not answer is asked again at the next refresh.
-            if let Ok(Ok(facts)) = tokio::time::timeout(self.timeout, asking).await {
-                state.versions.insert(node.addr.clone(), facts.version);
+            if state.mute.as_ref().is_some_and(|(mute, when)| mute == addr && when.elapsed() < MUTE) {
+                continue;
+            }
+            if let Ok(facts) = asker.facts(addr).await {
+                state.versions.insert(addr.clone(), facts.version);
                 policy = facts.maxmemory_policy;
+            } else {
+                // One after the other: nodes that hang must not keep the map from being asked for.
+                state.mute = Some((addr.clone(), Instant::now()));
+                break;
             }
         }
         let lowest = state.versions.values().min_by_key(|version| reading::version_key(version));
         let Some(version) = lowest.cloned() else { return };
         let facts = Facts { version, maxmemory_policy: policy };
-        self.publish(Topology { facts, ..Topology::clone(&held) }, &held);
+        self.publish(Topology { facts, ..Topology::clone(&held) }, &held, state);
     }
 }
 
@@ -211,28 +226,80 @@ impl Discovery {
 struct Progress {
     /// What each node runs.
     versions: HashMap<Addr, String>,
+    /// Who did not tell it, and when.
+    mute: Option<(Addr, Instant)>,
     /// Whether it was said already that nobody answers.
     silent: bool,
     rotation: usize,
     /// Until when to go on asking at full pace.
     trouble_until: Option<Instant>,
+    /// What the next refresh is for.
+    trigger: Trigger,
+    /// When the first hint came that no new map has followed yet.
+    noticed: Option<Instant>,
+    /// When the last refreshes began.
+    recent: VecDeque<Instant>,
+    watch: Watch,
+    /// A node that was just elected: the first to be asked.
+    first: Option<Addr>,
 }
 
 impl Progress {
-    fn note(&mut self, hint: Hint) {
-        if hint != Hint::Moved {
-            self.trouble_until = Some(Instant::now() + TROUBLE);
+    fn new() -> Self {
+        Self {
+            versions: HashMap::new(),
+            mute: None,
+            silent: false,
+            rotation: 0,
+            trouble_until: None,
+            trigger: Trigger::default(),
+            noticed: None,
+            recent: VecDeque::new(),
+            watch: Watch::default(),
+            first: None,
         }
     }
-}
 
-async fn facts(node: &mut Conversation) -> Result<Facts, ConnectError> {
-    let server = node.ask(&[b"INFO", b"server"]).await?;
-    let memory = node.ask(&[b"INFO", b"memory"]).await?;
-    let unknown = Facts::default();
-    let field = |reply, name| reading::info_field(reply, name).map(str::to_owned);
-    Ok(Facts {
-        version: field(&server, "redis_version").unwrap_or(unknown.version),
-        maxmemory_policy: field(&memory, "maxmemory_policy").unwrap_or(unknown.maxmemory_policy),
-    })
+    /// Counts a refresh.
+    fn begun(&mut self, at: Instant) {
+        self.recent.push_back(at);
+        if self.recent.len() > MOST_A_SECOND {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Before this no refresh may begin.
+    fn earliest(&self) -> Instant {
+        let now = Instant::now();
+        match self.recent.front() {
+            Some(&first) if self.recent.len() >= MOST_A_SECOND => now.max(first + Duration::from_secs(1)),
+            _ => now,
+        }
+    }
+
+    /// Takes note of a hint. True if the map should be asked for at once, false if an election is awaited that the
+    /// watch will see sooner.
+    fn note(&mut self, hint: &Hint) -> bool {
+        let now = Instant::now();
+        self.noticed.get_or_insert(now);
+        if self.trigger == Trigger::Interval {
+            self.trigger = match hint {
+                Hint::Moved => Trigger::Moved,
+                Hint::Unreachable(_) => Trigger::Unreachable,
+                Hint::Unowned => Trigger::Unowned,
+                Hint::Stale => Trigger::Stale,
+            };
+        }
+        match hint {
+            Hint::Moved => true,
+            Hint::Stale => {
+                self.trouble_until = Some(now + TROUBLE);
+                true
+            }
+            Hint::Unreachable(_) | Hint::Unowned => {
+                self.trouble_until = Some(now + TROUBLE);
+                !self.watch.is_on()
+            }
+        }
+    }
 }

@@ -1,10 +1,15 @@
 //! What is known of the cluster: slots, nodes, and how that knowledge is kept fresh.
 
+pub mod address;
+mod asking;
+mod belief;
 pub mod dial;
 pub mod discovery;
 mod reading;
+pub mod roster;
 pub mod slot;
 pub mod topology;
+mod watch;
 
 use std::time::Duration;
 
@@ -26,12 +31,12 @@ impl Default for Options {
 }
 
 /// Why a worker thinks that the map is out of date. Hints may be dropped: they are hints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// A node answered MOVED, or named a node that is not in the map.
     Moved,
-    /// A connection failed.
-    Unreachable,
+    /// A connection to this node failed, or it did not answer in time.
+    Unreachable(Addr),
     /// A slot has no owner, or its node said that the cluster is down.
     Unowned,
     /// A primary turned out to be a replica.

@@ -1,4 +1,4 @@
-//! Reads what nodes say of their cluster: CLUSTER SHARDS, CLUSTER SLOTS, CLUSTER INFO, INFO.
+//! Reads what nodes say of their cluster: CLUSTER SHARDS, CLUSTER SLOTS, CLUSTER NODES, CLUSTER INFO, INFO, ROLE.
 //!
 //! Values in, values out. Which node is asked, and whether its answer is believed, is decided in `discovery`.
 
@@ -88,6 +88,7 @@ fn shard_node(node: &Value, role: Role, asked: &Addr) -> Option<Node> {
         addr: addr(host, port, asked)?,
         role,
         online: node.field("health").and_then(Value::text) == Some("online"),
+        epoch: 0,
     })
 }
 
@@ -109,12 +110,33 @@ fn slots_node(node: &Value, role: Role, asked: &Addr) -> Option<Node> {
     let node = node.array()?;
     let id = node.get(2).and_then(Value::text).unwrap_or_default().to_owned();
     let addr = addr(node.first()?.text(), node.get(1)?.int()?, asked)?;
-    Some(Node { id, addr, role, online: true })
+    Some(Node { id, addr, role, online: true, epoch: 0 })
 }
 
 fn addr(host: Option<&str>, port: i64, asked: &Addr) -> Option<Addr> {
     let host = host.filter(|host| !matches!(*host, "" | "?")).unwrap_or_else(|| asked.host());
     Some(Addr::tcp(host, u16::try_from(port).ok().filter(|&port| port > 0)?))
+}
+
+/// Notes at each primary the epoch that CLUSTER NODES tells of it. `None` when that reply takes a primary of the map
+/// for something else: the cluster changed between the two replies.
+pub(super) fn with_epochs(mut map: Topology, nodes: &Value) -> Option<Topology> {
+    let Some(text) = nodes.text() else { return Some(map) };
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(' ').collect()).collect();
+    for node in map.nodes.iter_mut().filter(|node| node.role == Role::Primary) {
+        // id, address, flags, primary, ping, pong, epoch
+        let Some(line) = lines.iter().find(|line| line.first() == Some(&node.id.as_str())) else { continue };
+        if !line.get(2)?.split(',').any(|flag| flag == "master") {
+            return None;
+        }
+        node.epoch = line.get(6)?.parse().ok()?;
+    }
+    Some(map)
+}
+
+/// Whether a reply to ROLE is that of a primary.
+pub(super) fn is_primary(role: &Value) -> bool {
+    role.array().and_then(<[Value]>::first).and_then(Value::text) == Some("master")
 }
 
 /// The value of `name` in a reply of `name:value` lines.
@@ -172,6 +194,19 @@ mod tests {
         let map = shards(&value(&reply), &Addr::tcp("h", 9)).unwrap();
         assert_eq!(map.nodes[usize::from(map.slots[5])].addr.port(), 2);
         assert_eq!(map.nodes.len(), 2, "the failed one is neither owner nor replica");
+    }
+
+    #[test]
+    fn epochs_are_those_of_primaries_that_both_replies_name() {
+        let reply = "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$1\r\nh\r\n:7000\r\n$2\r\naa\r\n";
+        let map = || slots(&value(reply), &Addr::tcp("h", 1)).unwrap();
+        let told = |text: &str| with_epochs(map(), &value(&format!("${}\r\n{text}\r\n", text.len())));
+        let known = told("bb h:2@3 slave aa 0 0 9 connected\naa h:1@2,x myself,master - 0 0 7 connected 0-16383\n");
+        assert_eq!(known.unwrap().nodes[0].epoch, 7);
+        assert!(told("aa h:1@2 slave cc 0 0 9 connected\n").is_none(), "it was replaced in between");
+        assert_eq!(told("cc h:1@2 master - 0 0 9 connected\n").unwrap().nodes[0].epoch, 0);
+        assert_eq!(with_epochs(map(), &value("-NOPERM no\r\n")).unwrap().nodes[0].epoch, 0);
+        assert!(is_primary(&value("*1\r\n$6\r\nmaster\r\n")) && !is_primary(&value("*1\r\n$5\r\nslave\r\n")));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Made by `discovery` alone, published through an `ArcSwap`, read by every worker. It holds what the nodes
 //! said and no state of connections.
 
+use std::time::Duration;
+
 use super::slot::SLOTS;
 use crate::net::Addr;
 
@@ -34,6 +36,8 @@ pub struct Node {
     pub role: Role,
     /// Whether it says that it can serve.
     pub online: bool,
+    /// The configuration epoch of its claims on slots; 0 for replicas, and from servers that do not tell.
+    pub epoch: u64,
 }
 
 /// What the nodes say of themselves that clients ask the proxy for.
@@ -58,6 +62,8 @@ pub struct Topology {
     pub version: u64,
     /// `cluster_current_epoch` as the node that was asked told it.
     pub cluster_epoch: u64,
+    /// How long it took from the first sign that the map before it was out of date.
+    pub convergence: Duration,
     /// Primaries and replicas.
     pub nodes: Vec<Node>,
     /// For each of the 16384 slots its primary in `nodes`, or [`UNOWNED`].
@@ -71,6 +77,7 @@ impl Default for Topology {
         Self {
             version: 0,
             cluster_epoch: 0,
+            convergence: Duration::ZERO,
             nodes: Vec::new(),
             slots: vec![UNOWNED; usize::from(SLOTS)].into(),
             facts: Facts::default(),
@@ -88,6 +95,23 @@ impl Topology {
     /// The primaries with their places.
     pub fn primaries(&self) -> impl Iterator<Item = (NodeIndex, &Node)> {
         (0..).zip(&self.nodes).filter(|(_, node)| node.role == Role::Primary)
+    }
+
+    /// The node at a place.
+    #[must_use]
+    pub fn node(&self, at: NodeIndex) -> Option<&Node> {
+        self.nodes.get(usize::from(at))
+    }
+
+    /// The nodes that own slots.
+    pub fn owners(&self) -> impl Iterator<Item = &Node> {
+        let mut owns = vec![false; self.nodes.len()];
+        for &owner in &self.slots {
+            if let Some(owns) = owns.get_mut(usize::from(owner)) {
+                *owns = true;
+            }
+        }
+        self.nodes.iter().zip(owns).filter(|(_, owns)| *owns).map(|(node, _)| node)
     }
 
     /// Whether both maps say the same of slots and nodes.

@@ -14,6 +14,8 @@ pub(super) fn check(draft: &mut Draft, seeds_needed: bool) -> Vec<String> {
         draft.note(wrong, &draft.origin("cluster.seeds"), "cluster.seeds");
     }
     refuse_own_address(draft);
+    refuse_one_address_for_both(draft);
+    refuse_long_requests(draft);
     warnings(draft)
 }
 
@@ -33,6 +35,25 @@ fn refuse_own_address(draft: &mut Draft) {
     }
 }
 
+/// Two listeners cannot have one address.
+fn refuse_one_address_for_both(draft: &mut Draft) {
+    let own = draft.config.worker.addr.clone();
+    if own.port() != 0 && draft.config.admin.addr.as_ref() == Some(&own) {
+        let what = format!("{own} is the address of the clients, too");
+        let wrong = Wrong::new(what, "give each an address of its own");
+        draft.note(wrong, &draft.origin("admin.addr"), "admin.addr");
+    }
+}
+
+/// The clock of requests under way goes round after little more than an hour.
+fn refuse_long_requests(draft: &mut Draft) {
+    let longest = std::time::Duration::from_hours(1);
+    if draft.config.backend.request_timeout > longest {
+        let wrong = Wrong::new("no request may take longer than an hour", "write a duration up to \"1h\"");
+        draft.note(wrong, &draft.origin("cluster.request_timeout"), "cluster.request_timeout");
+    }
+}
+
 fn warnings(draft: &Draft) -> Vec<String> {
     let mut warnings = Vec::new();
     let (config, addr) = (&draft.config, &draft.config.worker.addr);
@@ -40,6 +61,14 @@ fn warnings(draft: &Draft) -> Vec<String> {
         warnings.push(format!(
             "ANYONE who reaches {addr} can read and change the whole cluster: \
              no client has to authenticate; set auth.password_file, or listen on 127.0.0.1"
+        ));
+    }
+    if let Some(admin) = config.admin.addr.as_ref().filter(|addr| !addr.is_loopback())
+        && config.admin.token.is_none()
+    {
+        warnings.push(format!(
+            "whoever reaches the admin port at {admin} sees its figures: \
+             set admin.token_file, or listen on 127.0.0.1"
         ));
     }
     if config.backend.request_timeout < config.backend.connect_timeout {

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::keys::{Key, Kind, Whose};
+use super::keys::{Items, Key, Kind, Whose};
 use super::mistake::{Mistake, Origin, Wrong};
 use super::seed::{self, Seed};
 use super::units;
 use super::{Config, commands};
+use crate::admin::Token;
 use crate::backend::Credentials;
 use crate::client::User;
 
@@ -88,7 +89,17 @@ impl Draft {
             }
             Kind::Size { at, least, most } => *at(config) = bytes(given, *least, *most)?,
             Kind::Time { at, least, zero } => *at(config) = time(given, *least, *zero)?,
+            Kind::Switch { at, .. } if matches!(given, Given::Text { text, .. } if text == "off") => {
+                *at(config) = std::time::Duration::ZERO;
+            }
+            Kind::Switch { at, least } => *at(config) = time(given, *least, false)?,
+            Kind::List(items) => self.put_list(key.path, *items, given, at)?,
             Kind::Address(at) => *at(config) = seed::address(text(given, "\"127.0.0.1:7379\"")?)?,
+            Kind::MaybeAddress(at) => {
+                let text = text(given, "\"127.0.0.1:9379\" or \"off\"")?;
+                *at(config) = if text == "off" { None } else { Some(seed::address(text)?) };
+            }
+            Kind::Hosts(at) => *at(config) = hosts(given)?,
             Kind::Socket(at) => *at(config) = Some(socket(given)?),
             Kind::Choice(pick) => {
                 let words = pick.words().iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ");
@@ -109,6 +120,7 @@ impl Draft {
                 match whose {
                     Whose::Cluster => self.cluster_password = Some(secret),
                     Whose::Clients => self.client_password = Some(secret),
+                    Whose::Admin => self.config.admin.token = Some(Token(secret)),
                 }
             }
             Kind::Users => {
@@ -130,6 +142,30 @@ impl Draft {
         })?;
         let secret = content.strip_suffix('\n').unwrap_or(&content);
         filled(secret.strip_suffix('\r').unwrap_or(secret).to_owned(), &format!("the file {}", path.display()))
+    }
+
+    fn put_list(&mut self, path: &str, items: &dyn Items, given: &Given, at: &Origin) -> Result<(), Wrong> {
+        let example = format!("\"{}\"", items.example());
+        items.clear(&mut self.config);
+        match given {
+            Given::List(elements) => {
+                for (element, at) in elements {
+                    let read = element.as_ref().map_err(Clone::clone).and_then(|element| text(element, &example));
+                    if let Err(wrong) = read.and_then(|text| items.add(&mut self.config, text)) {
+                        self.note(wrong, at, path);
+                    }
+                }
+            }
+            Given::Text { text, loose: true } => {
+                for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+                    if let Err(wrong) = items.add(&mut self.config, part) {
+                        self.note(wrong, at, path);
+                    }
+                }
+            }
+            other => return Err(mismatch(other, "a list of texts", &format!("write [{example}]"))),
+        }
+        Ok(())
     }
 
     fn put_seeds(&mut self, given: &Given, at: &Origin) -> Result<(), Wrong> {
@@ -233,6 +269,30 @@ fn text<'a>(given: &'a Given, example: &str) -> Result<&'a str, Wrong> {
         Ok(text)
     } else {
         Err(mismatch(given, "a text", &format!("write {example}")))
+    }
+}
+
+/// Names of hosts, without ports.
+fn hosts(given: &Given) -> Result<Vec<String>, Wrong> {
+    const LIST: &str = "write [\"slotway.example\"]";
+    let check = |name: &str| {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if !name.is_empty() && name.chars().all(is_name) {
+            return Ok(name.to_owned());
+        }
+        Err(Wrong::new(format!("\"{name}\" is no name of a host"), "write the name alone, without a port"))
+    };
+    match given {
+        Given::List(items) => {
+            let item = |(item, _): &(Result<Given, Wrong>, Origin)| {
+                item.as_ref().map_err(Clone::clone).and_then(|item| check(text(item, "\"slotway.example\"")?))
+            };
+            items.iter().map(item).collect()
+        }
+        Given::Text { text, loose: true } => {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(check).collect()
+        }
+        other => Err(mismatch(other, "a list of names", LIST)),
     }
 }
 

@@ -50,7 +50,23 @@ pub(super) fn value(key: &Key, config: &Config) -> Option<String> {
         Kind::Small { at, .. } => at(&mut config).to_string(),
         Kind::Size { at, .. } => quoted(&units::show_size(*at(&mut config))),
         Kind::Time { at, .. } => quoted(&units::show_duration(*at(&mut config))),
+        Kind::Switch { at, .. } if at(&mut config).is_zero() => quoted("off"),
+        Kind::Switch { at, .. } => quoted(&units::show_duration(*at(&mut config))),
+        Kind::List(items) => {
+            let items = items.show(&mut config);
+            if items.is_empty() {
+                return None;
+            }
+            format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
+        }
         Kind::Address(at) => quoted(&at(&mut config).to_string()),
+        Kind::MaybeAddress(at) => {
+            quoted(&at(&mut config).as_ref().map_or_else(|| "off".to_owned(), ToString::to_string))
+        }
+        Kind::Hosts(at) if at(&mut config).is_empty() => return None,
+        Kind::Hosts(at) => {
+            format!("[{}]", at(&mut config).iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "))
+        }
         Kind::Socket(at) => quoted(&at(&mut config).as_ref()?.display().to_string()),
         Kind::Choice(pick) => quoted(pick.word(&mut config)),
         Kind::Commands { at, .. } => {
@@ -65,6 +81,10 @@ pub(super) fn value(key: &Key, config: &Config) -> Option<String> {
         Kind::Username => quoted(config.backend.credentials?.username.as_ref()?),
         Kind::Secret { whose: Whose::Cluster, in_file: false, .. } => {
             config.backend.credentials?;
+            quoted(HIDDEN)
+        }
+        Kind::Secret { whose: Whose::Admin, in_file: false, .. } => {
+            config.admin.token?;
             quoted(HIDDEN)
         }
         // The password of clients is shown as that of the user `default`.

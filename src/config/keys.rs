@@ -3,11 +3,14 @@
 //! The one table from which the file reader, the environment, `config --effective` and the tests derive what
 //! they know. What a key means is told by the field's own comment in its room and by `proxy.toml`.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::Config;
 use super::log::{Format, Level};
+use super::mistake::Wrong;
 use crate::client::{ClusterView, Select, Split};
 use crate::net::Addr;
 
@@ -29,8 +32,16 @@ pub(super) enum Kind {
     Size { at: fn(&mut Config) -> &mut usize, least: usize, most: usize },
     /// A length of time of at least `least`; with `zero`, zero is allowed too.
     Time { at: fn(&mut Config) -> &mut Duration, least: Duration, zero: bool },
+    /// A length of time of at least `least`, or "off", which is zero.
+    Switch { at: fn(&mut Config) -> &mut Duration, least: Duration },
+    /// A list of texts.
+    List(&'static dyn Items),
     /// An address to listen on.
     Address(fn(&mut Config) -> &mut Addr),
+    /// An address to listen on, or `off`.
+    MaybeAddress(fn(&mut Config) -> &mut Option<Addr>),
+    /// Names of hosts.
+    Hosts(fn(&mut Config) -> &mut Vec<String>),
     /// The path of a socket, which may be absent.
     Socket(fn(&mut Config) -> &mut Option<PathBuf>),
     /// One word of several.
@@ -61,6 +72,8 @@ pub(super) enum Whose {
     Cluster,
     /// The clients', towards the proxy: the user `default`.
     Clients,
+    /// That of whoever uses the admin port.
+    Admin,
 }
 
 /// A field that takes one word of several.
@@ -93,6 +106,51 @@ impl<T: Copy + PartialEq + Sync> Pick for Words<T> {
         self.all.iter().find(|(_, value)| *value == now).map_or("", |(word, _)| word)
     }
 }
+
+/// A field that is a list; each element is written as a text.
+pub(super) trait Items: Sync {
+    /// Empties the list.
+    fn clear(&self, config: &mut Config);
+    /// Adds the element that `text` means.
+    fn add(&self, config: &mut Config, text: &str) -> Result<(), Wrong>;
+    /// The elements as they are written.
+    fn show(&self, config: &mut Config) -> Vec<String>;
+    /// What an element looks like.
+    fn example(&self) -> &'static str;
+}
+
+struct Elements<T: 'static> {
+    at: fn(&mut Config) -> &mut Vec<T>,
+    example: &'static str,
+}
+
+impl<T: FromStr<Err = String> + fmt::Display> Items for Elements<T> {
+    fn clear(&self, config: &mut Config) {
+        (self.at)(config).clear();
+    }
+
+    fn add(&self, config: &mut Config, text: &str) -> Result<(), Wrong> {
+        let wrong = |what: String| {
+            // What is wrong with an address comes with what to write.
+            let what = what.split_once("; ").map_or(what.as_str(), |(what, _)| what);
+            Wrong::new(what, format!("write \"{}\"", self.example))
+        };
+        (self.at)(config).push(text.parse().map_err(wrong)?);
+        Ok(())
+    }
+
+    fn show(&self, config: &mut Config) -> Vec<String> {
+        (self.at)(config).iter().map(T::to_string).collect()
+    }
+
+    fn example(&self) -> &'static str {
+        self.example
+    }
+}
+
+const ADDRESS_MAP: &dyn Items =
+    &Elements { at: |c| &mut c.backend.addresses.map, example: "203.0.113.1:7000 = 10.0.0.1:6379" };
+const REDIRECT_ALLOW: &dyn Items = &Elements { at: |c| &mut c.backend.addresses.allowed, example: "10.0.0.0/16" };
 
 const LEVEL: &dyn Pick = &Words {
     all: &[
@@ -150,6 +208,10 @@ pub(super) static KEYS: &[Key] = &[
     key("cluster.connect_timeout", Kind::Time { at: |c| &mut c.backend.connect_timeout, least: MS, zero: false }),
     key("cluster.request_timeout", Kind::Time { at: |c| &mut c.backend.request_timeout, least: MS, zero: false }),
     key("cluster.max_redirects", Kind::Small { at: |c| &mut c.backend.max_redirects, least: 1, most: 16 }),
+    key("cluster.fail_fast_after", Kind::Switch { at: |c| &mut c.backend.fail_fast_after, least: MS }),
+    key("cluster.canary", Kind::Switch { at: |c| &mut c.backend.canary, least: Duration::from_millis(10) }),
+    key("cluster.address_map", Kind::List(ADDRESS_MAP)),
+    key("cluster.redirect_allow", Kind::List(REDIRECT_ALLOW)),
     key("limits.bulk", Kind::Size { at: |c| &mut c.client.max_bulk_bytes, least: KB, most: 2 * GB }),
     key("limits.args", Kind::Count { at: |c| &mut c.client.max_args, least: 16, most: 1 << 24 }),
     key("limits.client_input", Kind::Size { at: |c| &mut c.client.max_input_bytes, least: 16 * KB, most: 64 * GB }),
@@ -160,6 +222,10 @@ pub(super) static KEYS: &[Key] = &[
     key("limits.node_queue", Kind::Size { at: |c| &mut c.backend.node_queue_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.dedicated", Kind::Count { at: |c| &mut c.backend.dedicated, least: 1, most: 1_000_000 }),
     key("limits.reply", Kind::Size { at: |c| &mut c.backend.max_reply_bytes, least: 16 * KB, most: 64 * GB }),
+    key("admin.addr", Kind::MaybeAddress(|c| &mut c.admin.addr)),
+    key("admin.hosts", Kind::Hosts(|c| &mut c.admin.hosts)),
+    secret("admin.token", Whose::Admin, false, "admin.token_file"),
+    secret("admin.token_file", Whose::Admin, true, "admin.token"),
     key("commands.deny", Kind::Commands { at: |c| &mut c.client.deny, allows: false }),
     key("commands.allow", Kind::Commands { at: |c| &mut c.client.allow, allows: true }),
     key("commands.split", Kind::Choice(SPLIT)),

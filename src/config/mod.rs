@@ -42,6 +42,8 @@ pub struct Config {
     pub backend: crate::backend::Options,
     /// Where the cluster is.
     pub cluster: crate::cluster::Options,
+    /// The admin port.
+    pub admin: crate::admin::Options,
     /// What is logged.
     pub log: Log,
 }

@@ -21,6 +21,8 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub(super) struct Proxy {
     /// Where it listens.
     pub(super) addr: SocketAddr,
+    /// Where its status page is, if it has one.
+    pub(super) page: Option<SocketAddr>,
     /// How many workers it has.
     pub(super) workers: usize,
     stop: Option<oneshot::Sender<()>>,
@@ -31,9 +33,10 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Starts it and waits until it takes clients.
-    pub(super) fn start(listen: &Addr, seeds: &[SocketAddr]) -> Result<Self, Error> {
+    pub(super) fn start(listen: &Addr, admin: Option<&Addr>, seeds: &[SocketAddr]) -> Result<Self, Error> {
         let mut config = Config::default();
         config.worker.addr = listen.clone();
+        config.admin.addr = admin.cloned();
         config.worker.drain = DRAIN;
         config.worker.workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         config.cluster.seeds = seeds.iter().map(|addr| Addr::tcp(&addr.ip().to_string(), addr.port())).collect();
@@ -52,8 +55,9 @@ impl Proxy {
         let thread = thread.map_err(|error| Error::Worker(format!("cannot start the proxy's thread: {error}")))?;
         let addr = readiness.recv().unwrap_or(Ok(None))?;
         let addr = addr.and_then(|addr| reachable(&addr));
+        let page = admin.and_then(reachable).filter(|page| page.port() != 0);
         let addr = addr.ok_or_else(|| Error::Worker("the proxy does not listen on a TCP port".to_owned()))?;
-        Ok(Self { addr, workers, stop: Some(stop), ended: Some(ended), thread: Some(thread) })
+        Ok(Self { addr, page, workers, stop: Some(stop), ended: Some(ended), thread: Some(thread) })
     }
 }
 

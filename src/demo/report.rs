@@ -26,6 +26,9 @@ pub(super) fn greeting(nodes: &Nodes, proxy: &Proxy) -> Result<String, Error> {
         let _ = writeln!(text, "  {what:<8} {rest}");
     };
     line("proxy", &format!("{}   ({workers}; for clients that know nothing of clusters)", proxy.addr));
+    if let Some(page) = proxy.page {
+        line("page", &format!("http://{page}/   (what goes on in it, live)"));
+    }
     let seen = nodes.seen()?;
     let at = |node: &Seen| nodes.number(node).and_then(|n| nodes.addrs().get(n).copied());
     for primary in seen.iter().filter(|node| node.primary) {

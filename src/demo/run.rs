@@ -23,6 +23,8 @@ use crate::net::Addr;
 pub struct Options {
     /// Where the proxy listens: a TCP address.
     pub listen: Addr,
+    /// Where the proxy's status page is; without one when somebody else is there.
+    pub admin: Option<Addr>,
     /// Whether to use the embedded nodes even where a server is installed.
     pub embedded: bool,
     /// Whether and how long to disturb the cluster.
@@ -83,7 +85,8 @@ pub fn run(options: &Options, out: &mut dyn Write, shutdown: impl Future<Output 
     try_listen(listen).map_err(|source| Error::Listen { addr: listen.clone(), source })?;
     say(out, "Starting a cluster of six nodes ...\n");
     let nodes = Arc::new(Nodes::start(options.embedded)?);
-    let mut proxy = Proxy::start(listen, &nodes.addrs()).map_err(|error| Error::Proxy(error.to_string()))?;
+    let admin = options.admin.as_ref().filter(|addr| try_listen(addr).is_ok());
+    let mut proxy = Proxy::start(listen, admin, &nodes.addrs()).map_err(|error| Error::Proxy(error.to_string()))?;
     say(out, &report::greeting(&nodes, &proxy)?);
     let ended = proxy.ended.take();
     let ended = async {

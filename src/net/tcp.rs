@@ -1,7 +1,7 @@
 //! The real network: TCP and Unix sockets with the options that a proxy wants.
 //!
-//! `TCP_NODELAY` always (replies are batched by the worker, not by the kernel); keepalive on both sides so that
-//! a peer that vanished without a word is noticed.
+//! `TCP_NODELAY` always (replies are batched by the worker, not by the kernel); keepalive and a limit for bytes that
+//! nobody acknowledges on both sides, so that a peer that vanished without a word is noticed.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -27,9 +27,9 @@ impl Net for Tcp {
                 Addr::Tcp { host, port } => {
                     let stream = match host.parse::<IpAddr>() {
                         Ok(ip) => TcpStream::connect(SocketAddr::new(ip, *port)).await?,
-                        Err(_) => TcpStream::connect((&**host, *port)).await?,
+                        Err(_) => connect_by_name(host, *port).await?,
                     };
-                    tune(&SockRef::from(&stream))?;
+                    tune(&SockRef::from(&stream), &NODES)?;
                     Ok(Stream::Tcp(stream))
                 }
             }
@@ -42,6 +42,29 @@ impl Net for Tcp {
             Addr::Unix(path) => listen_unix(path),
         }
     }
+}
+
+/// How long one of a name's addresses is waited for before the next is tried.
+const ONE_ADDRESS: Duration = Duration::from_millis(300);
+
+/// Looks a name up anew and tries its addresses in turn: behind one name may stand many nodes, some of them gone.
+async fn connect_by_name(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = None;
+    let mut addrs = tokio::net::lookup_host((host, port)).await?.peekable();
+    while let Some(addr) = addrs.next() {
+        let attempt = TcpStream::connect(addr);
+        // The last one has all the time that is left.
+        let result = if addrs.peek().is_none() {
+            attempt.await
+        } else {
+            tokio::time::timeout(ONE_ADDRESS, attempt).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        };
+        match result {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::other("the host has no address")))
 }
 
 fn listen_tcp(host: &str, port: u16) -> io::Result<Box<dyn Listener>> {
@@ -63,12 +86,37 @@ fn listen_unix(path: &std::path::Path) -> io::Result<Box<dyn Listener>> {
     Ok(Box::new(UnixListener::bind(path)?))
 }
 
-/// `TCP_NODELAY` and keepalive.
-fn tune(socket: &SockRef<'_>) -> io::Result<()> {
+/// How soon a peer that vanished is noticed.
+struct Alertness {
+    /// How long a connection is silent before it is probed.
+    idle: Duration,
+    /// From one unanswered probe to the next; the third one is the last.
+    interval: Duration,
+    /// How long sent bytes may stay unacknowledged, or a full peer may take nothing.
+    unacknowledged: Duration,
+}
+
+/// Nodes are near and answer fast: gone after half a minute.
+const NODES: Alertness = Alertness {
+    idle: Duration::from_secs(15),
+    interval: Duration::from_secs(5),
+    unacknowledged: Duration::from_secs(30),
+};
+/// Clients may be far, and may leave replies unread for a while.
+const CLIENTS: Alertness = Alertness {
+    idle: Duration::from_mins(1),
+    interval: Duration::from_secs(10),
+    unacknowledged: Duration::from_mins(10),
+};
+
+/// `TCP_NODELAY`, keepalive and `TCP_USER_TIMEOUT`.
+fn tune(socket: &SockRef<'_>, alertness: &Alertness) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    let keepalive =
-        TcpKeepalive::new().with_time(Duration::from_mins(1)).with_interval(Duration::from_secs(10)).with_retries(3);
-    socket.set_tcp_keepalive(&keepalive)
+    let keepalive = TcpKeepalive::new().with_time(alertness.idle).with_interval(alertness.interval).with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(alertness.unacknowledged))?;
+    Ok(())
 }
 
 impl Listener for TcpListener {
@@ -76,7 +124,7 @@ impl Listener for TcpListener {
         Box::pin(async move {
             let (stream, _) = Self::accept(self).await?;
             let stream = stream.into_std()?;
-            tune(&SockRef::from(&stream))?;
+            tune(&SockRef::from(&stream), &CLIENTS)?;
             Ok(Accepted::Tcp(stream))
         })
     }

@@ -264,7 +264,7 @@ impl Subscriptions {
             self.around.registry.workers(kind, &name, &addr, -1);
         }
         self.wake_by(self.now + wait);
-        self.hint(Hint::Unreachable);
+        self.hint(Hint::Unreachable(addr));
         for topic in self.homes_at(id) {
             if let Some(home) = self.topics.get_mut(topic as usize).and_then(|topic| topic.home_mut(id)) {
                 home.standing = Standing::Wanted;

@@ -154,10 +154,21 @@ impl Subscriptions {
             if let Some(seat) = topic.seats.iter_mut().rfind(|seat| seat.client == client) {
                 seat.told = true;
                 topic.untold -= 1;
-                self.around.registry.clients(topic.kind, &topic.name, 1);
             }
+            self.recount(id);
         }
         replies.push(client, |out| out.extend_from_slice(told));
+    }
+
+    /// Tells the registry how many clients hear a topic, and whether they are served.
+    pub(super) fn recount(&mut self, id: TopicId) {
+        let Some(topic) = self.topics.get_mut(id as usize) else { return };
+        let told = (topic.seats.len() - topic.untold) as i64;
+        let now = (told, if topic.stands_at(topic.source) { told } else { 0 });
+        let before = std::mem::replace(&mut topic.counted, now);
+        if now != before {
+            self.around.registry.clients(topic.kind, &topic.name, now.0 - before.0, now.1 - before.1);
+        }
     }
 
     /// Ends subscriptions of `client`, which has no request under way, and tells it so: those to `names`, or all of
@@ -196,15 +207,10 @@ impl Subscriptions {
         let was_in = self.members.get_mut(&client).is_some_and(|member| member.topics(kind).remove(&id));
         let Some(topic) = self.topics.get_mut(id as usize).filter(|_| was_in) else { return };
         if let Some(at) = topic.seats.iter().position(|seat| seat.client == client) {
-            if topic.seats.swap_remove(at).told {
-                self.around.registry.clients(topic.kind, &topic.name, -1);
-            } else {
-                topic.untold -= 1;
-            }
+            topic.untold -= usize::from(!topic.seats.swap_remove(at).told);
         }
-        if !topic.seats.is_empty() {
-            return;
-        }
+        self.recount(id);
+        let Some(topic) = self.topics.get(id as usize).filter(|topic| topic.seats.is_empty()) else { return };
         let homes: Vec<_> = topic.homes.iter().map(|home| home.feed).collect();
         for feed in homes {
             self.move_out(id, feed);

@@ -148,6 +148,7 @@ impl Subscriptions {
         for feed in gone {
             self.move_out(id, feed);
         }
+        self.recount(id);
         if untold > 0 && self.is_settled(id) {
             self.tell(id, replies);
         }

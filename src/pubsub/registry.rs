@@ -16,6 +16,8 @@ use crate::net::Addr;
 struct Entry {
     /// Clients of this process.
     clients: i64,
+    /// Those of them whose worker gets the messages now.
+    served: i64,
     /// Workers that are subscribed, by node.
     workers: Vec<(Addr, i64)>,
 }
@@ -27,7 +29,7 @@ impl Entry {
 
     /// How a node's count differs from that of one server.
     fn correction(&self, node: &Addr) -> i64 {
-        self.clients - self.at(node)
+        self.served - self.at(node)
     }
 }
 
@@ -58,16 +60,19 @@ impl Registry {
         let entry = of_kind.entry(name.into()).or_default();
         change(entry);
         entry.workers.retain(|(_, count)| *count != 0);
-        if entry.clients == 0 && entry.workers.is_empty() {
+        if entry.clients == 0 && entry.served == 0 && entry.workers.is_empty() {
             of_kind.remove(name);
         }
         let len = names.iter().map(HashMap::len).sum();
         self.len.store(len, Ordering::Release);
     }
 
-    /// A client more or less.
-    pub(super) fn clients(&self, kind: Kind, name: &[u8], by: i64) {
-        self.change(kind, name, |entry| entry.clients += by);
+    /// So many clients more or less, and so many that are served.
+    pub(super) fn clients(&self, kind: Kind, name: &[u8], clients: i64, served: i64) {
+        self.change(kind, name, |entry| {
+            entry.clients += clients;
+            entry.served += served;
+        });
     }
 
     /// A worker more or less is subscribed at `node`.
@@ -95,7 +100,7 @@ impl Registry {
         if shard {
             // It may be answered by another node than the one that was asked; each worker counts at one of them.
             let most = |entry: &Entry| entry.workers.iter().map(|(_, count)| *count).max().unwrap_or(0);
-            return shards.get(channel).map_or(0, |entry| entry.clients - most(entry));
+            return shards.get(channel).map_or(0, |entry| entry.served - most(entry));
         }
         let named = |of_kind: &Names| of_kind.get(channel).map_or(0, |entry| entry.correction(node));
         let matching = patterns.iter().filter(|(name, _)| pattern::matches(name, channel));
@@ -143,7 +148,7 @@ mod tests {
         let (registry, one, two) = (Registry::default(), Addr::tcp("a", 1), Addr::tcp("b", 2));
         assert!(registry.is_empty());
         for (kind, name, clients) in [(Kind::Channel, &b"news"[..], 5), (Kind::Pattern, b"n*", 2)] {
-            registry.clients(kind, name, clients);
+            registry.clients(kind, name, clients, clients);
         }
         // Two workers at the channel's node, and the pattern at both nodes.
         registry.workers(Kind::Channel, b"news", &one, 2);
@@ -155,10 +160,13 @@ mod tests {
         assert_eq!(registry.subscribers(b"news", false), 5 - 2);
         assert_eq!(registry.patterns(), 1 - 2);
         assert_eq!(registry.channels(b"n*", false), [Box::from(&b"news"[..])]);
-        registry.clients(Kind::Channel, b"news", -5);
+        registry.clients(Kind::Channel, b"news", 0, -5);
+        assert_eq!(registry.receivers(b"news", false, &two), 2 - 1, "nobody is told");
+        assert_eq!(registry.subscribers(b"news", false), 5 - 2);
+        registry.clients(Kind::Channel, b"news", -5, 0);
         registry.workers(Kind::Channel, b"news", &one, -2);
         assert!(registry.channels(b"*", false).is_empty() && !registry.is_empty());
-        registry.clients(Kind::Pattern, b"n*", -2);
+        registry.clients(Kind::Pattern, b"n*", -2, -2);
         registry.workers(Kind::Pattern, b"n*", &one, -1);
         registry.workers(Kind::Pattern, b"n*", &two, -1);
         assert!(registry.is_empty());

@@ -52,6 +52,8 @@ pub(super) struct Topic {
     pub(super) seats: Vec<Seat>,
     /// How many of the seats have not been told.
     pub(super) untold: usize,
+    /// What the registry was told: clients, and how many of them are served.
+    pub(super) counted: (i64, i64),
     pub(super) homes: Vec<Home>,
     /// The node from which ordinary messages are taken; those of others would be the same ones again.
     pub(super) source: Option<FeedId>,
@@ -72,6 +74,7 @@ impl Topic {
             spread: pattern::meets_keyspace(kind, name),
             seats: Vec::new(),
             untold: 0,
+            counted: (0, 0),
             homes: Vec::new(),
             source: None,
             target: None,

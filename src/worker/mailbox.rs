@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{LETTERS, MAIL, MAP, SWEEPER};
+use super::{GAUGES, LETTERS, MAIL, MAP, SWEEPER};
 use crate::client::desk::{Answer, Question};
 use crate::net::{Accepted, Ready};
 
@@ -112,6 +112,11 @@ impl Mailbox {
     /// Says that there is a new map.
     pub fn new_map(&self) {
         self.ready.push(MAP);
+    }
+
+    /// Asks the worker to show what takes a look at every client.
+    pub fn show_gauges(&self) {
+        self.ready.push(GAUGES);
     }
 
     /// Says that the worker is to end once its clients have their replies.

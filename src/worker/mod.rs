@@ -15,6 +15,7 @@ mod desk;
 mod hearing;
 mod leaving;
 mod mailbox;
+mod sampling;
 mod timer;
 
 use std::future::poll_fn;
@@ -38,6 +39,7 @@ use crate::replies::ClientId;
 use crate::resp::request::Args;
 use leaving::SWEEP;
 pub use mailbox::Mailbox;
+use sampling::Probe;
 use timer::Timer;
 
 /// Where to listen and how wide.
@@ -91,6 +93,7 @@ const FEED_DIALED: Token = OWN + 6;
 const FEED_TIMER: Token = OWN + 7;
 const LETTERS: Token = OWN + 8;
 const DESK: Token = OWN + 9;
+const GAUGES: Token = OWN + 10;
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -138,6 +141,12 @@ pub struct Worker {
     started: Instant,
     timer: Timer,
     sweeper: Timer,
+    probe: Probe,
+    /// The latest slow request that was shown.
+    slow_shown: Option<u64>,
+    /// Bytes read from clients and written to them.
+    received: u64,
+    sent: u64,
     feed_timer: Timer,
     /// Subscribers that were closed because their messages piled up.
     slow: u64,
@@ -155,6 +164,7 @@ impl Worker {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let ready = Arc::clone(&parts.mailbox.ready);
+        let tally = Arc::clone(parts.process.tally(parts.index));
         let around = Surroundings {
             net: parts.net,
             ready: Arc::clone(&ready),
@@ -163,6 +173,9 @@ impl Worker {
             desk: DESK,
             scripts: Arc::clone(&parts.process.scripts),
             hints: parts.hints,
+            worker: parts.index,
+            tally: Arc::clone(&tally),
+            tallies: Arc::clone(&parts.process.nodes),
         };
         let pubsub = hearing::subscriptions(&parts.backend, &around, &parts.process, parts.index as u32);
         let backend = Backend::new(parts.backend, around, parts.index as u32);
@@ -183,6 +196,10 @@ impl Worker {
             open: Slab::new(),
             adopted: 0,
             started: Instant::now(),
+            probe: Probe::default(),
+            slow_shown: None,
+            received: 0,
+            sent: 0,
             draining_since: None,
             drain: parts.drain,
             tokens: Vec::new(),
@@ -206,9 +223,12 @@ impl Worker {
             self.tokens = tokens;
             return Poll::Pending;
         }
-        self.room.now = self.started.elapsed().as_millis() as Millis;
-        self.room.backend.set_now(self.room.now);
+        let began = self.started.elapsed();
+        let micros = began.as_secs() * 1_000_000 + u64::from(began.subsec_micros());
+        self.room.now = micros / 1000;
+        self.room.backend.set_now(micros);
         self.room.pubsub.set_now(self.room.now);
+        self.probe.begin(began);
         for &token in &tokens {
             match token {
                 client if client < PIPELINES => self.read_client(client),
@@ -219,12 +239,16 @@ impl Worker {
         tokens.clear();
         self.tokens = tokens;
         self.room.backend.flush(&mut self.room.replies);
+        self.probe.written(&self.room.backend, self.started);
         self.read_nodes();
         if self.room.replies.has_again() {
             errands::go_on(&mut self.room);
             self.room.backend.flush(&mut self.room.replies);
         }
         self.write_clients();
+        if let Some(overhead) = self.probe.answered(&self.room.backend, self.started) {
+            self.room.tally.overhead.record(overhead.as_micros() as u32, 1);
+        }
         self.resume_clients();
         if !self.room.pubsub.is_idle() {
             self.tend_subscriptions();
@@ -262,6 +286,7 @@ impl Worker {
             LETTERS => self.read_letters(),
             DESK => self.work_at_desk(),
             RESUME => {}
+            GAUGES => self.show_gauges(),
             FEED_DIALED => self.room.pubsub.take_dialed(&mut self.room.replies),
             FEED_TIMER => self.feed_timer.fired(),
             feed if feed < OWN => self.room.pubsub.read(feed, &mut self.scratch, &mut self.room.replies),
@@ -306,7 +331,10 @@ impl Worker {
             let received = match client.link.read(&mut self.scratch) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(0)) => return self.leave(id),
-                Poll::Ready(Ok(bytes)) => self.scratch.get(..bytes).unwrap_or_default(),
+                Poll::Ready(Ok(bytes)) => {
+                    self.received += bytes as u64;
+                    self.scratch.get(..bytes).unwrap_or_default()
+                }
                 Poll::Ready(Err(_)) => return self.close(id),
             };
             client.session.receive(id, received, &mut self.args, &mut self.room);
@@ -342,7 +370,10 @@ impl Worker {
         let Some(mut rest) = self.room.replies.begin_write(id) else { return };
         while !rest.is_empty() {
             match client.link.write(rest) {
-                Poll::Ready(Ok(bytes)) => rest = self.room.replies.wrote(id, bytes),
+                Poll::Ready(Ok(bytes)) => {
+                    self.sent += bytes as u64;
+                    rest = self.room.replies.wrote(id, bytes);
+                }
                 Poll::Ready(Err(_)) => return self.close(id),
                 Poll::Pending => break,
             }
@@ -398,18 +429,5 @@ impl Worker {
 
     fn tally(&self) -> &Tally {
         self.room.process.tally(self.index)
-    }
-
-    /// Shows this worker's counts to the others.
-    fn publish(&self) {
-        let counts = &self.room.backend.counts;
-        let tally = self.tally();
-        tally.commands.set(self.room.commands);
-        tally.redirects.set(counts.moved + counts.asked);
-        tally.put_off.set(counts.put_off);
-        tally.lost.set(counts.lost);
-        tally.unasked.set(counts.unasked);
-        tally.timed_out.set(counts.timed_out);
-        tally.slow.set(self.slow);
     }
 }

@@ -78,15 +78,18 @@ def threads():
     failed = []
 
     def work(number):
-        for n in range(50):
-            cache.set(f"t:{number}:{n}", n)
-            if cache.get(f"t:{number}:{n}") != n:
-                failed.append((number, n))
+        try:
+            for n in range(50):
+                cache.set(f"t:{number}:{n}", n)
+                expect(cache.get(f"t:{number}:{n}"), n)
+        except Exception as error:
+            failed.append(error)
 
     workers = [threading.Thread(target=work, args=(n,)) for n in range(8)]
     [worker.start() for worker in workers]
     [worker.join() for worker in workers]
-    expect(failed, [])
+    if failed:
+        raise failed[0]
 
 
 @feature

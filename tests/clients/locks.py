@@ -44,7 +44,7 @@ def redis_lock():
         first = library.Lock(client, NAME + "2", expire=10)
         first.acquire()
         threading.Timer(0.3, first.release).start()
-        expect(library.Lock(client, NAME + "2").acquire(timeout=5), True)
+        expect(library.Lock(client, NAME + "2").acquire(timeout=3), True)
 
     @feature
     def renewal():

@@ -27,19 +27,38 @@ def listed(names):
     return ", ".join(names)
 
 
+# What an error means for who reads the page; the errors themselves name jobs and keys that differ each time.
+CAUSES = [
+    ("hash to the same slot", "its keys are in several slots"),
+    ("EXECABORT", "its keys are in several slots"),
+    ("non local key", "its scripts use keys that they do not name"),
+    ("SELECT is not possible", "a cluster has only database 0"),
+]
+
+
+def cause(why):
+    return next((meaning for word, meaning in CAUSES if word in why), why)
+
+
+def failing(run):
+    """Features that fail, with the causes, each once."""
+    unexpected = run.unexpected()
+    causes = dict.fromkeys(cause(why) for why in unexpected.values())
+    # A program that waited for another, or missed what another should have done, says nothing of the cause.
+    known = [text for text in causes if any(text == meaning for _, meaning in CAUSES)] or list(causes)
+    return f"{listed(unexpected)} ({'; '.join(known)})"
+
+
 def result(runs):
     """What the table says of a program, given its runs."""
     last, first = runs[-1], runs[0]
     if not last.works():
-        return "does not work: " + "; ".join(f"{name}: {why}" for name, why in last.unexpected().items())
+        best = max(runs, key=lambda run: len(run.ok))
+        return ("does not work: " if len(best.ok) < len(best.failed) else "works but for: ") + failing(best)
     said = "works" if last.setting == "" else f"works with {shown(last.setting)}"
-    missing = [name for name in last.failed if name in last.program.cannot]
     if last is not first:
-        failing = [name for name in first.failed if name not in last.program.cannot]
-        if "the whole program" in failing:
-            said += "; not by default"
-        else:
-            said += f"; by default all but: {listed(failing)}"
+        said += f"; by default not: {failing(first)}"
+    missing = [name for name in last.failed if name in last.program.cannot]
     if missing:
         said += "; cannot: " + "; ".join(f"{name} ({last.program.cannot[name]})" for name in missing)
     return said
@@ -54,6 +73,6 @@ def page(results, versions):
         text += f"| {name} | {release} | {program.protocol} | {result(runs)} |\n"
     text += "\n## What was done\n"
     for runs in results:
-        last = runs[-1]
-        text += f"\n- **{label(last.program)}**: {listed(last.ok)}."
+        best = max(runs, key=lambda run: len(run.ok))
+        text += f"\n- **{label(best.program)}**: {listed(best.ok)}."
     return text + "\n"

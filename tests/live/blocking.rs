@@ -201,3 +201,58 @@ fn wait_tells_the_truth() {
     cluster.resume(paused).unwrap();
     assert_eq!(client.line("WAIT 1 5000").text(), ":1\r\n");
 }
+
+#[test]
+fn a_blocked_client_can_be_unblocked() {
+    for resp3 in [false, true] {
+        let connect = |addr| if resp3 { Client::resp3(addr) } else { Client::connect(addr) };
+        let run = |addr| {
+            let (mut waits, mut other) = (connect(addr), connect(addr));
+            let id = waits.line("CLIENT ID").int();
+            let mut texts = Vec::new();
+            for (block, how) in [
+                ("BLPOP {ub}l 0", ""),
+                ("BLPOP {ub}l 0", "TIMEOUT"),
+                ("BLMOVE {ub}l {ub}m LEFT LEFT 0", "ERROR"),
+                ("XREAD BLOCK 0 STREAMS {ub}s $", "error"),
+                ("WAIT 100 0", "ERROR"),
+            ] {
+                waits.send(&crate::harness::frame(&words(block)));
+                std::thread::sleep(Duration::from_millis(100));
+                texts.push(other.line(&format!("CLIENT UNBLOCK {id} {how}")).text());
+                texts.push(waits.read().text());
+                texts.push(waits.line("PING").text());
+                texts.push(other.line(&format!("CLIENT UNBLOCK {id} {how}")).text());
+            }
+            texts
+        };
+        assert_eq!(run(proxy().addr()), run(plain().addr()));
+    }
+}
+
+#[test]
+fn a_reader_of_a_stream_is_not_told_of_a_lost_node() {
+    if direct() {
+        return;
+    }
+    let _alone = alone();
+    let cluster = own_cluster(&Options::default());
+    let front = Proxy::start(&cluster.addrs(), &[], &[]);
+    let (mut reads, mut writes) = (Client::connect(front.addr()), Client::connect(front.addr()));
+    writes.line("XADD stream 1-1 f v").ok();
+    reads.send(&crate::harness::frame(&["XREAD", "BLOCK", "25000", "STREAMS", "stream", "1-1"]));
+    std::thread::sleep(Duration::from_millis(300));
+    let slot = crate::harness::slot(b"stream");
+    let owner = cluster.primaries().unwrap().into_iter().find(|&node| {
+        let port = cluster.addrs()[node].port();
+        let seen = cluster.seen_by(node).unwrap();
+        let own = seen.into_iter().find(|seen| seen.port == port).unwrap();
+        own.slots.iter().any(|&(first, last)| (first..=last).contains(&slot))
+    });
+    cluster.kill(owner.unwrap()).unwrap();
+    cluster.wait_settled(PATIENCE).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    writes.line("XADD stream 2-1 f w").ok();
+    let reply = reads.read();
+    assert!(reply.error().is_none() && reply.text().contains("2-1"), "{reply:?}");
+}

@@ -184,7 +184,12 @@ fn entry(value: &Value) -> Vec<String> {
 
 fn without_notes(spec: &Value) -> String {
     let Value::Many(_, fields) = spec else { panic!("no key specification: {spec:?}") };
-    fields.chunks(2).filter(|pair| pair[0] != Value::Bulk(b"notes".to_vec())).map(|pair| format!("{pair:?}")).collect()
+    fields
+        .chunks(2)
+        .filter(|pair| pair[0] != Value::Bulk(b"notes".to_vec()))
+        .map(|pair| format!("{pair:?}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The flags are a set.

@@ -1,6 +1,12 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH: through the proxy as on a plain server, byte for byte.
 
-use crate::harness::{Client, alone, direct, plain, proxy, words};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use slotway::demo::servers::Options;
+
+use crate::harness::{Client, PATIENCE, Proxy, Value, alone, direct, own_cluster, plain, proxy, tell, words};
 
 /// Runs the lines of one session on both and compares every reply; `a:` and `b:` choose between two clients.
 #[track_caller]
@@ -230,4 +236,88 @@ fn an_optimistic_loop_of_many_clients_counts_right() {
         worker.join().unwrap();
     }
     assert_eq!(Client::connect(addr).line("GET {loop}n").text(), "$3\r\n320\r\n");
+}
+
+#[test]
+fn what_concerns_all_nodes_is_done_on_all_of_them() {
+    let _alone = alone();
+    let digest = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
+    let exists = format!("SCRIPT EXISTS {digest}");
+    same(&["MULTI", "SCRIPT LOAD 'return 1'", &exists, "EXEC", &exists, "MULTI", "SCRIPT FLUSH", "EXEC", &exists]);
+    same(&["MULTI", "SET {all}a 1", "SCRIPT LOAD 'return 1'", "PING", "GET {all}a", &exists, "DEL {all}a", "EXEC"]);
+    if direct() {
+        return;
+    }
+    let mut client = Client::connect(proxy().addr());
+    for n in 0..20 {
+        assert_eq!(client.line(&format!("EVALSHA {digest} 1 all:{n}")).text(), ":1\r\n", "loaded on every node");
+    }
+    client.line("MULTI").ok();
+    client.line("DBSIZE").ok();
+    client.line("SET {all}b 1").ok();
+    client.line("DBSIZE").ok();
+    let reply = client.line("EXEC").ok();
+    let (before, after) = (reply.many()[0].clone(), reply.many()[2].clone());
+    assert!(matches!((&before, &after), (Value::Int(before), Value::Int(after)) if after >= before), "{reply:?}");
+    client.line("WATCH {all}b").ok();
+    client.line("MULTI").ok();
+    assert!(client.line("FLUSHALL").error().is_some(), "it could not be taken back on the other nodes");
+    assert!(client.line("EXEC").text().starts_with("-EXECABORT"));
+    client.line("DEL {all}b").ok();
+}
+
+#[test]
+fn transactions_under_a_reshard_and_failovers_see_no_error() {
+    if direct() {
+        return;
+    }
+    let _alone = alone();
+    let cluster = own_cluster(&Options::default());
+    let front = Proxy::start(&cluster.addrs(), &[], &[]);
+    let stop = Arc::<AtomicBool>::default();
+    let workers: Vec<_> = (0..4)
+        .map(|worker| {
+            let (addr, stop) = (front.addr(), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                let (mut client, mut counts, mut done) = (Client::connect(addr), [0_u64; 40], 0);
+                while !stop.load(Ordering::Relaxed) {
+                    let n = done as usize % 40;
+                    let (tag, both) = (format!("{{load:{n}}}:{worker}"), done % 3 == 0);
+                    let lines = ["MULTI".into(), format!("INCR {tag}"), format!("RPUSH {tag}:l {done}"), "EXEC".into()];
+                    if both {
+                        client.line(&format!("WATCH {tag}")).ok();
+                    }
+                    let bytes: Vec<u8> = lines.iter().flat_map(|line| crate::harness::frame(&words(line))).collect();
+                    client.send(&bytes);
+                    let replies: Vec<_> = lines.iter().map(|_| client.read().ok()).collect();
+                    if replies[3].text() == "*-1\r\n" {
+                        assert!(both, "only a watched transaction may end in null");
+                        continue;
+                    }
+                    counts[n] += 1;
+                    assert_eq!(replies[3].text(), format!("*2\r\n:{0}\r\n:{0}\r\n", counts[n]), "{tag}");
+                    done += 1;
+                }
+                done
+            })
+        })
+        .collect();
+    let primaries = cluster.primaries().unwrap();
+    for round in 0..3 {
+        for n in 0..40 {
+            let slot = crate::harness::slot(format!("load:{n}").as_bytes());
+            cluster.move_slot(slot, primaries[(n + round) % 3]).unwrap();
+        }
+        cluster.wait_settled(PATIENCE).unwrap();
+    }
+    for &primary in &primaries {
+        cluster.fail_over(cluster.replicas_of(primary).unwrap()[0], PATIENCE).unwrap();
+        cluster.wait_settled(PATIENCE).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    stop.store(true, Ordering::Relaxed);
+    let done: u64 =
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| panic!("a client gave up"))).sum();
+    tell(&format!("{done} transactions"));
+    assert!(done > 500, "{done}");
 }

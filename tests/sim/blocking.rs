@@ -11,6 +11,12 @@ fn popped(key: &str, value: &str) -> String {
     format!(r"*2\r\n{}{}", bulk(key), bulk(value))
 }
 
+async fn blocked_clients(world: &World) -> u64 {
+    let info = world.client().await.say("INFO clients").await;
+    let number = info.split("blocked_clients:").nth(1).and_then(|rest| rest.split('\\').next());
+    number.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no blocked_clients in {info}"))
+}
+
 #[test]
 fn a_blocked_client_gets_what_comes_and_its_requests_keep_their_order() {
     for seed in seeds(5) {
@@ -67,7 +73,7 @@ fn a_client_that_leaves_takes_no_element_with_it() {
                 assert_eq!(other.say(&format!("RPUSH {key} x")).await, r":1\r\n", "round {round}");
                 assert_eq!(other.say(&format!("LPOP {key}")).await, bulk("x"), "round {round}");
             }
-            assert_eq!(world.counted("blocked_clients").await, 0);
+            assert_eq!(blocked_clients(&world).await, 0);
         });
     }
 }
@@ -79,7 +85,7 @@ fn a_blocked_client_is_not_bound_by_the_deadline_of_requests() {
         let (mut waits, mut gives) = (world.client().await, world.client().await);
         waits.tell(&format!("BLPOP {key} 0")).await;
         pass(ms(600_000)).await;
-        assert_eq!(world.counted("blocked_clients").await, 1);
+        assert_eq!(blocked_clients(&world).await, 1);
         gives.say(&format!("RPUSH {key} late")).await;
         assert_eq!(waits.hear().await, popped(&key, "late"));
     });
@@ -253,4 +259,57 @@ fn wait_asks_every_primary() {
         assert_eq!(client.say("WAIT 1 100").await, r":0\r\n");
         assert_eq!(client.say("WAIT x 100").await, r"-ERR value is not an integer or out of range\r\n");
     });
+}
+
+#[test]
+fn a_blocked_client_can_be_unblocked_wherever_it_waits() {
+    for seed in seeds(5) {
+        proxied(seed, async |world: World| {
+            let node = world.cluster.primaries()[0];
+            let key = world.key_of(node, 0);
+            let (mut waits, mut other) = (world.client().await, world.client().await);
+            let id = waits.say("CLIENT ID").await.trim_start_matches(':').trim_end_matches(r"\r\n").to_owned();
+            for dead in [false, true] {
+                if dead {
+                    world.cluster.kill(node);
+                }
+                for (how, reply) in
+                    [("TIMEOUT", r"*-1\r\n"), ("ERROR", r"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n")]
+                {
+                    waits.tell(&format!("BLPOP {key} 0")).await;
+                    pass(ms(50)).await;
+                    assert_eq!(other.say(&format!("CLIENT UNBLOCK {id} {how}")).await, r":1\r\n");
+                    assert_eq!(waits.hear().await, reply, "dead: {dead}");
+                    assert_eq!(other.say(&format!("CLIENT UNBLOCK {id} {how}")).await, r":0\r\n");
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_client_that_waited_goes_on_waiting_while_there_is_no_primary() {
+    for (seconds, reply) in [("60", "popped"), ("10", "null")] {
+        proxied(1, async |world: World| {
+            let node = world.cluster.primaries()[0];
+            let key = world.key_of(node, 0);
+            let mut client = world.client().await;
+            let start = Instant::now();
+            client.tell(&format!("BLPOP {key} {seconds}")).await;
+            pass(ms(1000)).await;
+            // It is sent away, and what follows dies at once.
+            world.cluster.failover(world.cluster.siblings(node)[0]);
+            world.cluster.kill(world.cluster.siblings(node)[0]);
+            pass(ms(20_000)).await;
+            if reply == "popped" {
+                world.cluster.failover(node);
+                pass(ms(2000)).await;
+                world.client().await.say(&format!("RPUSH {key} x")).await;
+                assert_eq!(client.hear().await, popped(&key, "x"));
+            } else {
+                assert_eq!(client.hear().await, r"*-1\r\n");
+                assert!(start.elapsed() >= ms(10_000) && start.elapsed() < ms(21_100), "{:?}", start.elapsed());
+            }
+        });
+    }
 }

@@ -49,7 +49,8 @@ fn a_killed_primary_costs_only_what_was_under_way() {
             let start = Instant::now();
             assert_eq!(client.say(&format!("INCR {key}")).await, r":1\r\n", "it waited for the election");
             let after = start.elapsed().saturating_sub(election);
-            assert!(after <= ms(250), "{after:?} after the election of {election:?}");
+            // A replica that was elected is noticed within the 20 ms at which it is asked for its role.
+            assert!(after <= ms(30), "{after:?} after the election of {election:?}");
             world.cluster.revive(primary);
             pass(ms(500)).await;
             assert_eq!(client.say(&format!("GET {key}")).await, bulk("1"));
@@ -251,6 +252,7 @@ fn a_stopped_primary_costs_errors_at_the_deadline_and_nothing_later() {
             let reply = client.hear().await;
             assert!(reply.starts_with("-PROXYUN"), "{reply}");
             assert!(start.elapsed() <= ms(2020), "{:?}", start.elapsed());
+            pass(ms(1)).await;
         }
         world.cluster.resume(stopped);
         pass(ms(1500)).await;
@@ -285,4 +287,55 @@ fn requests_wait_for_a_node_that_is_coming_back() {
             assert!(start.elapsed() <= back + ms(1100), "{:?} for {back:?}", start.elapsed());
         });
     }
+}
+
+#[test]
+fn a_node_that_stays_away_is_given_up_and_found_again() {
+    for seed in seeds(5) {
+        proxied(seed, async |world: World| {
+            let [dead, alive, _] = world.cluster.primaries()[..] else { panic!("three primaries") };
+            let (lost, kept) = (world.key_of(dead, 0), world.key_of(alive, 0));
+            let mut client = world.client().await;
+            client.say(&format!("MSET {lost} 1 {kept} 2")).await;
+            world.cluster.kill(dead);
+            let start = Instant::now();
+            while start.elapsed() < ms(9_000) {
+                assert!(client.say(&format!("INCR {lost}")).await.starts_with("-PROXYUN"));
+            }
+            pass(ms(1000)).await;
+            // From now on nobody waits for the deadline; a try that is due is waited for.
+            let mut slowest = ms(0);
+            for _ in 0..100 {
+                let start = Instant::now();
+                let reply = client.say(&format!("INCR {lost}")).await;
+                assert!(reply.starts_with("-PROXYUNSENT") && reply.contains("out of reach"), "{reply}");
+                slowest = slowest.max(start.elapsed());
+                pass(ms(30)).await;
+            }
+            assert!(slowest <= ms(50), "{slowest:?}");
+            assert!(world.counted("failed_fast").await > 50);
+            world.cluster.revive(dead);
+            pass(ms(1100)).await;
+            assert_eq!(client.say(&format!("GET {lost}")).await, bulk("1"), "the first request finds it again");
+        });
+    }
+}
+
+#[test]
+fn a_stopped_node_is_sent_nothing_before_it_answers() {
+    proxied(1, async |world: World| {
+        let stopped = world.cluster.primaries()[0];
+        let key = world.key_of(stopped, 0);
+        let mut client = world.client().await;
+        client.say(&format!("SET {key} 0")).await;
+        world.cluster.pause(stopped);
+        assert!(client.say(&format!("INCR {key}")).await.starts_with("-PROXYUNKNOWN"), "it had left");
+        for _ in 0..3 {
+            let reply = client.say(&format!("INCR {key}")).await;
+            assert!(reply.starts_with("-PROXYUNSENT"), "the new connection is not trusted: {reply}");
+        }
+        world.cluster.resume(stopped);
+        pass(ms(1500)).await;
+        assert_eq!(client.say(&format!("INCR {key}")).await, r":2\r\n", "only the one that had left was run");
+    });
 }

@@ -3,8 +3,14 @@
 //! [`world`](world::world) builds all of it, [`proxy`] puts the proxy in front. Each other file is a group of
 //! scenarios; those in `relay` check the ground that the others stand on: that the network does to bytes what a
 //! plan says, and that a run repeats itself.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::float_cmp,
+    reason = "a test fails by panicking, and counts are whole numbers"
+)]
 
+mod admin;
 mod auth;
 mod blocking;
 mod client;
@@ -24,5 +30,6 @@ mod redirects;
 mod relay;
 mod resubscribed;
 mod scan;
+mod scrape;
 mod transactions;
 mod world;

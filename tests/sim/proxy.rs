@@ -21,6 +21,7 @@ pub(crate) async fn start_proxy(stage: Stage) -> Addr {
 async fn start(stage: Stage, change: impl FnOnce(&mut Config), shutdown: impl Future<Output = ()> + 'static) -> Addr {
     let mut config = Config::default();
     config.worker.addr = stage.listen;
+    config.admin.addr = None;
     config.cluster.seeds = stage.seeds;
     change(&mut config);
     let (bound, addrs) = oneshot::channel();

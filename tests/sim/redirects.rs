@@ -1,6 +1,6 @@
 //! Slots that move and nodes that send the proxy elsewhere: clients learn nothing of it.
 
-use slotway::demo::embedded::{NodeId, Options, Script, slot};
+use slotway::demo::embedded::{Auth, NodeId, Options, Script, slot};
 use slotway::net::{Addr, Net as _};
 
 use crate::proxy::{bulk, ms, pass, proxied, proxied_with};
@@ -187,6 +187,52 @@ fn nobody_is_sent_to_a_host_outside_the_cluster() {
             assert_eq!(world.cluster.scripts_left(node), 0);
             let caught = tokio::time::timeout(ms(10_000), trap.accept()).await;
             assert!(caught.is_err(), "the proxy connected to {outside}");
+        });
+    }
+}
+
+#[test]
+fn hosts_that_the_operator_allows_are_followed() {
+    let allow = |config: &mut slotway::config::Config| {
+        config.backend.addresses.allowed = vec!["10.9.0.0/16".parse().expect("a network")];
+    };
+    for (word, host, allowed) in [("MOVED", "10.9.9.9", true), ("ASK", "10.9.9.9", true), ("ASK", "10.8.9.9", false)] {
+        proxied_with(1, Options::default(), allow, async |world: World| {
+            let (node, _, key, of) = two_nodes(&world);
+            let outside = Addr::tcp(host, 6379);
+            let mut trap = world.net.listen(&outside).expect("a free address");
+            world.cluster.script(node, Script::refuse(format!("-{word} {of} {outside}\r\n")).on("SET"));
+            let mut client = world.client().await;
+            client.tell(&format!("SET {key} 1")).await;
+            let caught = tokio::time::timeout(ms(1000), trap.accept()).await.is_ok();
+            assert_eq!(caught, allowed, "{word} {outside}");
+        });
+    }
+}
+
+#[test]
+fn a_node_that_does_not_accept_the_proxy_is_not_the_clients_fault() {
+    for refusal in ["-NOAUTH Authentication required.\r\n", "-WRONGPASS invalid username-password pair\r\n"] {
+        proxied(1, async |world: World| {
+            let (node, _, key, _) = two_nodes(&world);
+            let mut client = world.client().await;
+            world.cluster.script(node, Script::refuse(refusal).on("SET"));
+            let reply = client.say(&format!("SET {key} 1")).await;
+            assert!(reply.starts_with("-PROXYUNSENT") && reply.contains("cluster.password"), "{reply}");
+            assert_eq!(client.say(&format!("SET {key} 2")).await, r"+OK\r\n");
+        });
+        // With credentials to show, a new connection is tried.
+        let auth = Auth { user: None, password: "secret".to_owned() };
+        let options = Options { auth: Some(auth), ..Options::default() };
+        let credentials = |config: &mut slotway::config::Config| {
+            config.backend.credentials =
+                Some(slotway::backend::Credentials { username: None, password: "secret".to_owned() });
+        };
+        proxied_with(1, options, credentials, async |world: World| {
+            let (node, _, key, _) = two_nodes(&world);
+            let mut client = world.client().await;
+            world.cluster.script(node, Script::refuse(refusal).on("SET"));
+            assert_eq!(client.say(&format!("SET {key} 1")).await, r"+OK\r\n", "after {refusal}");
         });
     }
 }

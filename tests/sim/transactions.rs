@@ -354,3 +354,23 @@ fn a_client_killed_at_any_step_leaves_nothing_to_the_next() {
         }
     }
 }
+
+#[test]
+fn what_concerns_all_nodes_is_done_on_all_of_them() {
+    for seed in seeds(5) {
+        proxied(seed, async |world: World| {
+            let keys = world.keys();
+            let mut client = world.client().await;
+            for key in &keys {
+                client.say(&format!("SET {key} 1")).await;
+            }
+            let text = "MULTI; DBSIZE; SET {@}new 1; PING; DBSIZE; EXEC";
+            let replies = all(&mut client, &lines(text, &keys[1])).await;
+            assert_eq!(replies[5], r"*4\r\n:3\r\n+OK\r\n+PONG\r\n:4\r\n");
+            let text = "MULTI; SET {@}x 1; FLUSHALL; SET {@}y 1; DBSIZE; EXEC; GET {@}x; GET {@}y; DBSIZE";
+            let replies = all(&mut client, &lines(text, &keys[1])).await;
+            assert_eq!(replies[5], r"*4\r\n+OK\r\n+OK\r\n+OK\r\n:1\r\n", "in the order of the commands, on each node");
+            assert_eq!(replies[6..], [r"$-1\r\n".to_owned(), bulk("1"), r":1\r\n".to_owned()]);
+        });
+    }
+}

@@ -43,7 +43,11 @@ impl Proxy {
         let program = std::env::var("LIVE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_slotway").to_owned());
         let seeds = seeds.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
         let mut command = Command::new(&program);
-        command.args(["run", "--seeds", &seeds, "--listen", "127.0.0.1:0"]).args(args).envs(env.iter().copied());
+        command.args(["run", "--seeds", &seeds, "--listen", "127.0.0.1:0"]).args(args);
+        if !args.contains(&"--admin") {
+            command.args(["--admin", "off"]);
+        }
+        command.envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let keeper = Keeper::new(None).map_err(|error| error.to_string())?;
         let mut process = keeper.spawn(&mut command).map_err(|error| format!("start {program}: {error}"))?;
