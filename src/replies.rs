@@ -242,20 +242,6 @@ impl Replies {
         Some(Ticket { client, generation: queue.generation, sequence, part, charge: charge as u32 })
     }
 
-    /// The reply to the next request that is reserved a place goes through `errand` before it is its client's.
-    pub fn wrap(&mut self, errand: Box<dyn Errand>) {
-        let gather = self.gathers.insert(Merging { gather: Gather::step(errand, 1), outer: WHOLE }) as u32;
-        self.wrapper = self.parts.insert(Part { gather, number: 0 }) as u32 + 1;
-    }
-
-    /// Forgets what [`wrap`](Self::wrap) wanted, if no request came since.
-    pub fn unwrap(&mut self) {
-        let part = std::mem::take(&mut self.wrapper).wrapping_sub(1);
-        if let Some(Part { gather, .. }) = self.parts.try_remove(part as usize) {
-            self.gathers.try_remove(gather as usize);
-        }
-    }
-
     /// A ticket for a request that no client made: nobody gets the reply.
     pub const fn orphan(&mut self) -> Ticket {
         self.open += 1;

@@ -3,6 +3,8 @@
 //!
 //! An ordinary client pays one look at a flag for all of this.
 
+use std::rc::Rc;
+
 use super::state::{Flow, Room, Session, refuse};
 use super::subscriber;
 use crate::command::{Flags, Spec};
@@ -24,8 +26,9 @@ impl Session {
             let may_ask = spec.flags.has(Flags::NO_AUTH);
             return (!may_ask).then(|| refuse(client, "NOAUTH Authentication required.", room));
         }
-        if let Some(keyspace) = room.options.keyspace.clone() {
-            return Some(self.dressed(client, spec, request, &keyspace, room));
+        let options = Rc::clone(&room.options);
+        if let Some(keyspace) = &options.keyspace {
+            return Some(self.dressed(client, spec, request, keyspace, room));
         }
         self.state_guard(client, spec, request, room)
     }

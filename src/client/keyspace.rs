@@ -3,16 +3,13 @@
 //!
 //! What dressing means is told by `crate::keyspace`; that a client is in one database of it, by `SELECT`, is told here.
 
-use super::state::{Flow, Room, Session, ok, refuse};
+use super::state::{Flow, Room, Session, refuse};
 use crate::command::Spec;
-use crate::keyspace::{self, Keyspace, Shape};
+use crate::keyspace::{self, Keyspace, Shape, Unfit};
 use crate::merge::errand::{Around, Asks, Errand, Outcome};
 use crate::replies::ClientId;
 use crate::resp::Proto;
 use crate::resp::request::{Args, Decoder, Limits, Request, Step};
-
-/// How many databases `SELECT` offers, as a server does by default.
-const DATABASES: u16 = 16;
 
 impl Session {
     /// Takes a request of a client whose keys live in `keyspace`.
@@ -24,68 +21,75 @@ impl Session {
         keyspace: &Keyspace,
         room: &mut Room,
     ) -> Flow {
-        if (spec.parent, spec.name) == (None, "select") && spec.arity_ok(request.argc()) && self.pinned.is_none() {
-            return self.choose(client, request, room);
-        }
+        let present = self.db;
+        // What stands behind a SELECT inside a transaction is meant for that database.
+        let db = self.transaction().and_then(|open| open.db).unwrap_or(present);
         let mut frame = Vec::with_capacity(request.frame().len() + 64);
-        let shape = match keyspace.dress(self.db, spec, request, &mut frame) {
-            Ok(shape) if spec.arity_ok(request.argc()) => shape,
+        let worn = match keyspace.dress(db, spec, request, &mut frame) {
+            Ok(worn) if spec.arity_ok(request.argc()) => worn,
             // The common way tells what is wrong.
-            _ => return self.state_guard(client, spec, request, room).unwrap_or_else(|| self.go(client, spec, request, room)),
+            Ok(_) | Err(Unfit::Keys(_)) => return self.on_its_way(client, spec, request, room),
+            Err(Unfit::Wrong(text)) => {
+                self.abort_transaction();
+                return refuse(client, text, room);
+            }
         };
         let limits = Limits { args: usize::MAX, bulk: usize::MAX, frame: usize::MAX, unauthenticated: false };
         let mut args = Args::default();
         let Ok(Step::Request { used, inline }) = Decoder::default().step(&frame, &mut args, &limits) else {
             return refuse(client, "ERR the request cannot be put into its keyspace", room);
         };
-        let (dressed, runs) = (args.request(&frame, used, inline), keyspace::becomes(spec));
-        let prefix = keyspace.prefix(self.db);
-        let shapes = match self.transaction() {
-            Some(open) if spec.name == "exec" => Some(open.shapes.clone()),
-            _ => None,
-        };
-        // The errors of streams name keys, too.
-        let names_keys = shape != Shape::Nowhere || shapes.is_some() || spec.name.starts_with('x') || spec.parent.is_some();
-        if names_keys {
-            let proto = self.proto;
-            room.replies.wrap(Box::new(Undressing { proto, prefix, shape, shapes, reply: Vec::new() }));
+        let dressed = args.request(&frame, used, inline);
+        if let Some(wear) = self.wear(spec, worn.shape, &worn.prefix, keyspace) {
+            room.replies.wrap(Box::new(Undressing { proto: self.proto, wear, reply: Vec::new() }));
         }
         let queued = self.transaction().map(|open| open.count);
-        let flow =
-            self.state_guard(client, runs, &dressed, room).unwrap_or_else(|| self.go(client, runs, &dressed, room));
+        let flow = self.on_its_way(client, worn.spec, &dressed, room);
         room.replies.unwrap();
         if let (Some(queued), Some(open)) = (queued, self.transaction())
             && open.count > queued
         {
-            open.shapes.push(shape);
+            open.shapes.push((worn.shape, db));
+            if (spec.parent, spec.name) == (None, "select") {
+                open.db = request.arg(1).and_then(|text| keyspace::database(text).ok()).or(open.db);
+            }
         }
         flow
     }
 
-    /// `SELECT n`: each database has a prefix of its own.
-    fn choose(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
-        let number = request.arg(1).and_then(|text| std::str::from_utf8(text).ok()).map(str::parse::<i64>);
-        match number {
-            Some(Ok(number)) => match u16::try_from(number).ok().filter(|&db| db < DATABASES) {
-                Some(db) => {
-                    self.db = db;
-                    ok(client, room)
-                }
-                None => refuse(client, "ERR DB index is out of range", room),
-            },
-            _ => refuse(client, "ERR value is not an integer or out of range", room),
+    fn on_its_way(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Flow {
+        match self.state_guard(client, spec, request, room) {
+            Some(flow) => flow,
+            None => self.go(client, spec, request, room),
         }
     }
+
+    /// What is to be taken from the reply to a request, if anything can be.
+    fn wear(&mut self, spec: &Spec, shape: Shape, prefix: &[u8], keyspace: &Keyspace) -> Option<Wear> {
+        if let (Some(open), None, "exec") = (self.transaction(), spec.parent, spec.name) {
+            let each = open.shapes.iter().map(|&(shape, db)| (shape, keyspace.prefix(db)));
+            return Some(Wear::Each(each.collect()));
+        }
+        // The errors of streams name keys, and so do those of scripts about them.
+        let errors_name_keys = spec.parent.is_some() || spec.name.starts_with('x');
+        (shape != Shape::Nowhere || errors_name_keys).then(|| Wear::Whole(shape, prefix.to_vec()))
+    }
+}
+
+/// What a reply wears.
+#[derive(Debug)]
+enum Wear {
+    /// One prefix, where the shape says.
+    Whole(Shape, Vec<u8>),
+    /// It is that of a transaction: the same for each element.
+    Each(Vec<(Shape, Vec<u8>)>),
 }
 
 /// Takes the prefix from the key names in one reply.
 #[derive(Debug)]
 struct Undressing {
     proto: Proto,
-    prefix: Vec<u8>,
-    shape: Shape,
-    /// Of the elements, for EXEC.
-    shapes: Option<Vec<Shape>>,
+    wear: Wear,
     reply: Vec<u8>,
 }
 
@@ -94,12 +98,14 @@ impl Errand for Undressing {
         self.proto
     }
 
-    fn ask(&mut self, _: Around<'_>, _: &mut Asks) {}
+    fn ask(&mut self, _: Around<'_>, _: &mut Asks) {
+        // The request is sent by its session.
+    }
 
     fn add(&mut self, _: u32, reply: &[u8]) {
-        match &self.shapes {
-            Some(shapes) => keyspace::undress_each(shapes, &self.prefix, reply, &mut self.reply),
-            None => keyspace::undress(self.shape, &self.prefix, reply, &mut self.reply),
+        match &self.wear {
+            Wear::Whole(shape, prefix) => keyspace::undress(*shape, prefix, reply, &mut self.reply),
+            Wear::Each(wear) => keyspace::undress_each(wear, reply, &mut self.reply),
         }
     }
 

@@ -262,12 +262,7 @@ impl Session {
 
     /// One sub-request a slot; all of a node's leave in one write.
     fn split(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, merge: Merge, room: &mut Room) -> Flow {
-        let may_split = match room.options.split {
-            Split::All => true,
-            Split::Reads => spec.flags.has(Flags::READONLY),
-            Split::Off => false,
-        };
-        if !may_split {
+        if !may_split(spec, room) {
             return refuse(client, &Refused::CrossSlot.to_string(), room);
         }
         let parts = std::mem::take(&mut room.parts);
@@ -276,18 +271,7 @@ impl Session {
             && let Some(whole) = room.replies.reserve(client, request.frame().len())
         {
             let step = route::step(spec);
-            let first = parts.iter().filter_map(|part| part.arguments().next()).min().unwrap_or(1);
-            let mut order = Vec::with_capacity(parts.keys());
-            let mut starts = Vec::with_capacity(parts.keys());
-            for part in parts.iter() {
-                starts.push(order.len() as u32);
-                order.extend(part.arguments().map(|at| ((at - first) / step) as u32));
-            }
-            let count = starts.len() as u32;
-            let gather = match merge {
-                Merge::Concat => Gather::ordered(merge, self.proto, order, starts),
-                _ => Gather::new(merge, self.proto, count),
-            };
+            let (gather, count) = (parts.gather(merge, self.proto, step), parts.iter().count() as u32);
             let read = spec.flags.has(Flags::READONLY);
             for (ticket, part) in room.replies.split(whole, gather, count).zip(parts.iter()) {
                 room.frame.clear();
@@ -371,6 +355,15 @@ impl Session {
             let _ = write!(text, "'{}' ", cut(arg));
         }
         refuse(client, &text, room)
+    }
+}
+
+/// Whether the operator lets commands like this one be split.
+pub(super) fn may_split(spec: &Spec, room: &Room) -> bool {
+    match room.options.split {
+        Split::All => true,
+        Split::Reads => spec.flags.has(Flags::READONLY),
+        Split::Off => false,
     }
 }
 
