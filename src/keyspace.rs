@@ -228,11 +228,10 @@ fn rewrite(shape: Shape, prefix: &[u8], reply: &[u8], proto: Proto, out: &mut Ve
         match shape {
             Shape::Elements => name(prefix, item, out)?,
             Shape::Anywhere => rewrite(shape, prefix, item, proto, out)?,
-            Shape::Pairs if at % 2 == 0 => name(prefix, item, out)?,
             Shape::First if at == 0 => name(prefix, item, out)?,
             Shape::Scan if at == 1 => rewrite(Shape::Elements, prefix, item, proto, out)?,
             Shape::Streams if !is_map => rewrite(Shape::First, prefix, item, proto, out)?,
-            Shape::Streams if at % 2 == 0 => name(prefix, item, out)?,
+            Shape::Pairs | Shape::Streams if at % 2 == 0 => name(prefix, item, out)?,
             _ => out.extend_from_slice(item),
         }
     }

@@ -50,6 +50,12 @@ enum Cards {
     },
 }
 
+/// A command for all other nodes.
+struct Elsewhere {
+    frame: Box<[u8]>,
+    read: bool,
+}
+
 impl Dealt {
     /// The unit of `slot`; without one, the first, and the first one with a key gives it its slot.
     fn unit(&mut self, slot: Option<u16>) -> u32 {
@@ -94,7 +100,7 @@ impl Session {
         client: ClientId,
         spec: &'static Spec,
         request: &Request<'_>,
-        place: &Place,
+        place: Place,
         room: &mut Room,
     ) -> Flow {
         let proto = self.proto;
@@ -106,7 +112,7 @@ impl Session {
         let read = spec.flags.has(Flags::READONLY);
         let (at, frame) = (open.count, request.frame());
         let dealt = open.dealt.get_or_insert_default();
-        let cards = match *place {
+        let cards = match place {
             Place::Own => {
                 open.queue_own(spec, frame);
                 return say(client, room, |out| encode::simple(out, "QUEUED"));
@@ -166,7 +172,7 @@ impl Session {
             room.backend.send_unit(request, lane, ticket);
         }
         let elsewhere = wide.iter().flat_map(|wide| others.iter().map(move |&slot| (wide, slot)));
-        for (ticket, ((frame, read), slot)) in further.into_iter().zip(elsewhere) {
+        for (ticket, (Elsewhere { frame, read }, slot)) in further.into_iter().zip(elsewhere) {
             let lane = room.backend.lane(slot, self.proto).unwrap_or(Lane::New);
             room.backend.send(Outgoing { frame, slot, read: *read, proto: self.proto }, lane, ticket);
         }
@@ -179,7 +185,7 @@ impl Session {
         places: Vec<(usize, Cards)>,
         own: Vec<(usize, Vec<u8>)>,
         others: u32,
-    ) -> (Deal, Vec<(Box<[u8]>, bool)>) {
+    ) -> (Deal, Vec<Elsewhere>) {
         let (mut deal, mut wide) = (Deal::new(self.proto), Vec::new());
         let mut own = own.into_iter().peekable();
         for (at, cards) in places {
@@ -191,7 +197,7 @@ impl Session {
                 Cards::Split(gather, units) => deal.folded(*gather, units, 0),
                 Cards::Wide { merge, read, frame } => {
                     deal.folded(Gather::new(merge, self.proto, 1 + others), vec![0], others);
-                    wide.push((frame, read));
+                    wide.push(Elsewhere { frame, read });
                 }
             }
         }

@@ -121,7 +121,7 @@ impl Session {
             return refuse(client, "ERR the transaction is larger than limits.client_input allows", room);
         }
         if per_slot::is_on(room) && !transaction.is_watched() {
-            return self.deal(client, spec, request, &place, room);
+            return self.deal(client, spec, request, place, room);
         }
         match place {
             Place::Split(_) => {

@@ -1,5 +1,7 @@
 //! `transactions = "per_slot"`: what a transaction over several slots answers is what one server answers.
 
+use std::fmt::Write as _;
+
 use slotway::demo::servers::{Options, Server};
 
 use crate::harness::{Client, Proxy, Random, cluster, direct, words};
@@ -57,12 +59,12 @@ fn transactions_over_several_slots_are_answered_as_by_a_single_server() {
         let mut random = Random::new(seed);
         for round in 0..150 {
             let mut lines = vec!["MULTI".to_owned()];
-            for _ in 0..1 + random.below(12) {
+            for _ in 0..=random.below(12) {
                 let line = COMMANDS[random.below(COMMANDS.len())];
                 let mut filled = String::new();
                 for (n, piece) in line.split("{}").enumerate() {
                     if n > 0 {
-                        filled.push_str(&format!("{}:slots{resp3}", random.below(4)));
+                        write!(filled, "{}:slots{resp3}", random.below(4)).unwrap();
                     }
                     filled.push_str(piece);
                 }

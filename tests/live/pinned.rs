@@ -189,7 +189,7 @@ fn events_are_those_of_its_own_keys_by_their_own_names() {
     for (at, channel) in
         ["__keyspace@0__:k", "__keyevent@0__:set", "__keyspace@3__:k3", "__keyevent@3__:set"].iter().enumerate()
     {
-        assert!(all[at].starts_with("*4 $8 pmessage $11 __key*__:* ") && all[at].contains(channel), "{all:?}");
+        assert!(all[at].starts_with("*4 $8 pmessage $10 __key*__:* ") && all[at].contains(channel), "{all:?}");
     }
     let told = hears.line("UNSUBSCRIBE __keyevent@3__:set").text();
     assert!(told.contains("__keyevent@3__:set"), "{told}");
@@ -221,8 +221,8 @@ fn channels_are_shared_unless_they_are_to_be_its_own() {
     assert_eq!(says.line("SPUBLISH pinned:shard there").int(), 1);
     let expected = [
         ">3 $7 message $11 pinned:news $5 hello ",
-        ">4 $8 pmessage $9 pinned:n* $11 pinned:news $5 hello ",
         ">3 $8 smessage $12 pinned:shard $5 there ",
+        ">4 $8 pmessage $9 pinned:n* $11 pinned:news $5 hello ",
     ];
     let mut heard = messages(&mut on_one, 3);
     heard.sort_unstable();
