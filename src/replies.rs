@@ -248,14 +248,6 @@ impl Replies {
         Ticket { client: ClientId::MAX, generation: 0, sequence: 0, part: WHOLE, charge: 0 }
     }
 
-    /// A ticket for a request of the proxy's own, whose reply nobody wants.
-    pub fn nobodys(&mut self) -> Option<Ticket> {
-        let nobody = self.open();
-        let ticket = self.reserve(nobody, 0);
-        self.close(nobody);
-        ticket
-    }
-
     /// Turns a ticket into one for each part of a merge, in order.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed in: nobody may use it again")]
     pub fn split(&mut self, whole: Ticket, gather: Gather, parts: u32) -> impl Iterator<Item = Ticket> {

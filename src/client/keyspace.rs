@@ -21,6 +21,11 @@ impl Session {
         keyspace: &Keyspace,
         room: &mut Room,
     ) -> Flow {
+        // Asked of all nodes, it would overtake what is redirected.
+        let is_under_way = room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0);
+        if spec.name == "keys" && is_under_way && self.transaction().is_none() {
+            return Flow::Quiet;
+        }
         let present = self.db;
         // What stands behind a SELECT inside a transaction is meant for that database.
         let db = self.transaction().and_then(|open| open.db).unwrap_or(present);

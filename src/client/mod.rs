@@ -17,6 +17,7 @@ mod asking;
 mod auth;
 mod blocking;
 mod careful;
+mod dealt;
 pub mod desk;
 mod draws;
 pub mod errands;

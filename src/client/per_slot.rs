@@ -4,93 +4,21 @@
 //! piece, and their replies are put back in the client's order. Each piece is atomic, the whole is not. A transaction
 //! of a client that watches keys is never dealt: nobody could say for all of it whether it is to run.
 
-use std::collections::HashMap;
-
-use super::Transactions;
+use super::dealt::Cards;
 use super::state::{Flow, Room, Session, say};
 use super::transaction::Place;
-use crate::backend::{EXEC, Lane, MULTI, Outgoing};
-use crate::command::{Flags, Merge, Spec};
+use crate::backend::{EXEC, Lane, Outgoing};
+use crate::command::{Flags, Spec};
 use crate::merge::{Deal, Gather};
 use crate::replies::{ClientId, Ticket};
 use crate::resp::encode;
 use crate::resp::request::Request;
 use crate::route;
 
-/// A transaction whose commands are dealt to their slots.
-#[derive(Debug, Default)]
-pub(super) struct Dealt {
-    units: Vec<Unit>,
-    /// The unit of each slot.
-    of: HashMap<u16, u32>,
-    /// What goes where, by the place among the commands; the proxy's own commands are not here.
-    places: Vec<(usize, Cards)>,
-}
-
-/// One slot's transaction.
-#[derive(Debug)]
-struct Unit {
-    /// `None` as long as no command of it has a key.
-    slot: Option<u16>,
-    frames: Vec<u8>,
-    read: bool,
-}
-
-/// Place one command is run.
-#[derive(Debug)]
-enum Cards {
-    One(u32),
-    /// In parts, which are folded.
-    Split(Box<Gather>, Vec<u32>),
-    /// In the first unit and on all other primaries.
-    Wide {
-        merge: Merge,
-        read: bool,
-        frame: Box<[u8]>,
-    },
-}
-
 /// A command for all other nodes.
 struct Elsewhere {
     frame: Box<[u8]>,
     read: bool,
-}
-
-impl Dealt {
-    /// The unit of `slot`; without one, the first, and the first one with a key gives it its slot.
-    fn unit(&mut self, slot: Option<u16>) -> u32 {
-        if let Some(&unit) = slot.and_then(|slot| self.of.get(&slot)) {
-            return unit;
-        }
-        let open = match (slot, self.units.first_mut()) {
-            (None, Some(_)) => return 0,
-            (Some(_), Some(first)) if first.slot.is_none() => {
-                first.slot = slot;
-                0
-            }
-            _ => {
-                self.units.push(Unit { slot, frames: MULTI.to_vec(), read: true });
-                self.units.len() as u32 - 1
-            }
-        };
-        self.of.extend(slot.map(|slot| (slot, open)));
-        open
-    }
-
-    /// Puts a command into the unit of `slot`; gives which one that is.
-    fn put(&mut self, slot: Option<u16>, read: bool, write: impl FnOnce(&mut Vec<u8>)) -> u32 {
-        let at = self.unit(slot);
-        if let Some(unit) = self.units.get_mut(at as usize) {
-            write(&mut unit.frames);
-            unit.read &= read;
-        }
-        at
-    }
-}
-
-/// Whether the transactions of clients are dealt to their slots.
-pub(super) fn is_on(room: &Room) -> bool {
-    room.options.transactions == Transactions::PerSlot
 }
 
 impl Session {

@@ -16,7 +16,7 @@
 //!
 //! After WATCH the client is pipelined again: its connection is kept for EXEC, other requests go the common way.
 
-use super::per_slot::Dealt;
+use super::dealt::Dealt;
 use crate::backend::MULTI;
 use crate::command::{Merge, Spec};
 use crate::keyspace::Shape;

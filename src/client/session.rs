@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse, wrong_arity};
-use super::{Split, blocking, local, publish, subscriber};
+use super::{blocking, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Pin, Spec};
 use crate::merge::Gather;
@@ -262,7 +262,7 @@ impl Session {
 
     /// One sub-request a slot; all of a node's leave in one write.
     fn split(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, merge: Merge, room: &mut Room) -> Flow {
-        if !may_split(spec, room) {
+        if !room.may_split(spec) {
             return refuse(client, &Refused::CrossSlot.to_string(), room);
         }
         let parts = std::mem::take(&mut room.parts);
@@ -355,15 +355,6 @@ impl Session {
             let _ = write!(text, "'{}' ", cut(arg));
         }
         refuse(client, &text, room)
-    }
-}
-
-/// Whether the operator lets commands like this one be split.
-pub(super) fn may_split(spec: &Spec, room: &Room) -> bool {
-    match room.options.split {
-        Split::All => true,
-        Split::Reads => spec.flags.has(Flags::READONLY),
-        Split::Off => false,
     }
 }
 

@@ -7,9 +7,8 @@
 use std::collections::VecDeque;
 
 use super::pinned::{Own, Transaction, Wide};
-use super::session::may_split;
 use super::state::{Flow, Room, Session, ok, refuse, say, wrong_arity};
-use super::{asking, blocking, draws, local, per_slot};
+use super::{asking, blocking, draws, local};
 use crate::backend::{EXEC, Lane, Outgoing};
 use crate::command::{Flags, Merge, Pin, Spec};
 use crate::merge::{Gather, Splice};
@@ -120,7 +119,7 @@ impl Session {
             transaction.frames = Vec::new();
             return refuse(client, "ERR the transaction is larger than limits.client_input allows", room);
         }
-        if per_slot::is_on(room) && !transaction.is_watched() {
+        if room.deals() && !transaction.is_watched() {
             return self.deal(client, spec, request, place, room);
         }
         match place {
@@ -288,7 +287,7 @@ pub(super) enum Place {
 fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<Place, String> {
     match route::route(spec, request, &mut room.parts).map_err(|refused| refused.to_string())? {
         Route::Slot(slot) => Ok(Place::Slot(slot)),
-        Route::Split(merge) if per_slot::is_on(room) && may_split(spec, room) => Ok(Place::Split(merge)),
+        Route::Split(merge) if room.deals() && room.may_split(spec) => Ok(Place::Split(merge)),
         Route::Split(_) => Err(Refused::CrossSlot.to_string()),
         Route::Pin(Pin::Blocking) => match route::one_slot(spec, request) {
             Ok(slot) => Ok(slot.map_or(Place::Node, Place::Slot)),

@@ -1,10 +1,18 @@
 //! What is not as usual: replies that their client does not want to hear, and what answers no request.
 
-use super::{ClientId, Merging, Part, Place, Replies, WHOLE};
+use super::{ClientId, Merging, Part, Place, Replies, Ticket, WHOLE};
 use crate::merge::Gather;
 use crate::merge::errand::Errand;
 
 impl Replies {
+    /// A ticket for a request of the proxy's own, whose reply nobody wants.
+    pub fn nobodys(&mut self) -> Option<Ticket> {
+        let nobody = self.open();
+        let ticket = self.reserve(nobody, 0);
+        self.close(nobody);
+        ticket
+    }
+
     /// The reply to the next request that is reserved a place goes through `errand` before it is its client's.
     pub fn wrap(&mut self, errand: Box<dyn Errand>) {
         let gather = self.gathers.insert(Merging { gather: Gather::step(errand, 1), outer: WHOLE }) as u32;

@@ -62,9 +62,11 @@ fn the_part_of_one_slot_is_one_transaction() {
             let connection =
                 log.iter().find(|seen| seen.args.get(1) == Some(&key.clone().into_bytes())).expect("ran").connection;
             let there = log.iter().filter(|seen| seen.connection == connection && seen.args[0] != b"PING");
-            let names: Vec<String> = there.map(|seen| String::from_utf8_lossy(&seen.args[0]).into_owned()).collect();
-            let unit = ["MULTI", "INCR", "INCR", "EXEC"];
-            assert!(names.windows(4).any(|four| four == unit), "{names:?}");
+            let (first, last) = (b"MULTI".to_vec(), b"EXEC".to_vec());
+            let seen: Vec<&Vec<Vec<u8>>> = there.map(|seen| &seen.args).collect();
+            let [begin, between @ .., end] = &seen[..] else { panic!("too little: {seen:?}") };
+            assert!(begin[0] == first && end[0] == last, "{seen:?}");
+            assert!(between.len() >= 2 && between.iter().all(|args| args[1] == key.as_bytes()), "{seen:?}");
         }
     });
 }
