@@ -128,6 +128,8 @@ impl Gather {
             Merge::Concat => self.scatter(part, reply).is_some(),
             Merge::Sum | Merge::Receivers => self.combine(reply, i64::saturating_add),
             Merge::Min => self.combine(reply, i64::min),
+            Merge::Max => self.combine(reply, i64::max),
+            Merge::And if reply::integer(reply).is_some() => self.combine(reply, i64::min),
             Merge::AllOk => self.agree(reply),
             Merge::And => self.and(reply).is_some(),
             Merge::Union => self.unite(reply).is_some(),
@@ -256,7 +258,8 @@ impl Gather {
                 }
             }
             Merge::Receivers => encode::integer(out, self.number.unwrap_or(0).max(0)),
-            Merge::Sum | Merge::Min => encode::integer(out, self.number.unwrap_or(0)),
+            Merge::Sum | Merge::Min | Merge::Max => encode::integer(out, self.number.unwrap_or(0)),
+            Merge::And if self.number.is_some() => encode::integer(out, self.number.unwrap_or(0)),
             Merge::AllOk | Merge::And | Merge::OneOk => out.extend_from_slice(&self.bytes),
         }
     }
@@ -311,6 +314,14 @@ mod tests {
         and.add(0, b"*2\r\n:1\r\n:1\r\n");
         and.add(1, b"*2\r\n:0\r\n:1\r\n");
         assert_eq!(whole(&and), "*2\r\n:0\r\n:1\r\n");
+        let mut all = Gather::new(Merge::And, Proto::Resp2, 2);
+        all.add(0, b":1\r\n");
+        all.add(1, b":0\r\n");
+        assert_eq!(whole(&all), ":0\r\n");
+        let mut most = Gather::new(Merge::Max, Proto::Resp2, 2);
+        most.add(0, b":3\r\n");
+        most.add(1, b":7\r\n");
+        assert_eq!(whole(&most), ":7\r\n");
         let mut one = Gather::new(Merge::OneOk, Proto::Resp2, 2);
         one.add(0, b"-ERR x\r\n");
         one.add(1, b"+OK\r\n");

@@ -130,9 +130,11 @@ pub fn step(spec: &Spec) -> usize {
 }
 
 /// Finds the route of `request`, which is one of `spec`. For [`Route::Split`], `parts` holds the parts after.
-#[inline]
+#[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+#[inline(always)]
 pub fn route(spec: &'static Spec, request: &Request<'_>, parts: &mut Parts) -> Result<Route, Refused> {
     match spec.plan_for(request) {
+        Plan::ByKey if spec.has_sole_key() => Ok(sole_slot(request)),
         Plan::ByKey => match one_slot(spec, request) {
             Ok(Some(slot)) => Ok(Route::Slot(slot)),
             Ok(None) => Ok(Route::Any),
@@ -155,14 +157,19 @@ pub fn route(spec: &'static Spec, request: &Request<'_>, parts: &mut Parts) -> R
 fn nodes_word(spec: &Spec, refused: Refused) -> Result<Route, Refused> {
     let says_later = match spec.keys {
         [Keys::Counted { wording, .. }] => matches!(wording, Wording::Function | Wording::Script),
-        [Keys::Streams] => true,
+        [Keys::Streams] | [Keys::Told { .. }, ..] => true,
         _ => false,
     };
     if says_later && matches!(refused, Refused::Keys(_)) { Ok(Route::Any) } else { Err(refused) }
 }
 
-/// The one slot of all keys; `None` without keys.
+/// Where a request of the commonest form goes: its key is the first argument.
 #[inline]
+fn sole_slot(request: &Request<'_>) -> Route {
+    request.arg(1).map_or(Route::Any, |key| Route::Slot(slot(key)))
+}
+
+/// The one slot of all keys; `None` without keys.
 pub fn one_slot(spec: &Spec, request: &Request<'_>) -> Result<Option<u16>, Refused> {
     let mut found = None;
     let mut crossed = false;

@@ -13,6 +13,7 @@ use crate::admin::{self, Admin};
 use crate::client::Process;
 use crate::cluster::Hint;
 use crate::cluster::discovery::Discovery;
+use crate::cluster::learning::Learning;
 use crate::cluster::topology::Topology;
 use crate::config::Config;
 use crate::net::{Addr, Listener, Net};
@@ -45,6 +46,7 @@ struct House {
     mailboxes: Arc<[Arc<Mailbox>]>,
     listeners: Vec<Box<dyn Listener>>,
     discovery: Discovery,
+    learning: Learning,
     hints: mpsc::Sender<Hint>,
     config: Config,
     net: Arc<dyn Net>,
@@ -65,7 +67,7 @@ impl House {
         let process = Arc::new(process);
         let mailboxes: Arc<[Arc<Mailbox>]> = std::iter::repeat_with(Arc::default).take(workers).collect();
         let (hints, hinted) = mpsc::channel(HINTS);
-        let told = Arc::clone(&mailboxes);
+        let (told, lore) = (Arc::clone(&mailboxes), Arc::clone(&process.lore));
         let discovery = Discovery {
             options: config.cluster.clone(),
             credentials: config.backend.credentials.clone(),
@@ -75,8 +77,14 @@ impl House {
             map,
             hints: hinted,
             tally: Arc::clone(&process.refreshes),
-            published: Box::new(move || told.iter().for_each(|mailbox| mailbox.new_map())),
+            published: Box::new(move || {
+                told.iter().for_each(|mailbox| mailbox.new_map());
+                lore.look_at_map();
+            }),
         };
+        let told = Arc::clone(&mailboxes);
+        let told = Box::new(move || told.iter().for_each(|mailbox| mailbox.new_map()));
+        let learning = Learning::beside(&discovery, Arc::clone(&process.lore), told);
         let listen = listeners.iter().map(|listener| listener.local_addr()).collect();
         let admin = bind_admin(&config.admin, &*net)?.map(|listener| {
             let parts = admin::Parts {
@@ -90,7 +98,7 @@ impl House {
             };
             (Admin::new(parts), listener)
         });
-        Ok(Self { process, mailboxes, listeners, discovery, hints, config, net, admin })
+        Ok(Self { process, mailboxes, listeners, discovery, learning, hints, config, net, admin })
     }
 
     fn parts(&self, index: usize, mailbox: &Arc<Mailbox>) -> Parts {
@@ -142,6 +150,7 @@ impl House {
             result = ended => result,
             () = clients => Ok(()),
             () = self.discovery.run() => Ok(()),
+            () = self.learning.run() => Ok(()),
         }
     }
 }

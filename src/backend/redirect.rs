@@ -62,8 +62,8 @@ pub(super) fn read(reply: &[u8]) -> Verdict {
 /// Reads a whole error reply to a command that may have waited: one that a node sent away because it is a primary
 /// no longer can be sent again.
 pub(super) fn read_blocked(reply: &[u8]) -> Verdict {
-    let asked_for = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK";
-    if reply.starts_with(b"-UNBLOCKED ") && !reply.starts_with(asked_for) { Verdict::Stale } else { read(reply) }
+    // The others say that somebody asked for it, or that the stream is gone.
+    if reply.starts_with(b"-UNBLOCKED force unblock") { Verdict::Stale } else { read(reply) }
 }
 
 /// `slot host:port`; the host may be empty or `?`, an IPv6 address has no brackets.
@@ -99,6 +99,15 @@ mod tests {
     fn what_is_no_redirect_is_the_clients() {
         for text in ["-MOVED", "-MOVED 99999 h:1", "-MOVED x h:1", "-ASK 1 h", "-MOVEDX 1 h:1", "-ERR MOVED 1 h:1"] {
             assert_eq!(read(format!("{text}\r\n").as_bytes()), Verdict::Pass, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_who_was_sent_away_waits_again() {
+        let demoted = "force unblock from blocking operation, instance state changed (master -> replica?)";
+        assert_eq!(read_blocked(format!("-UNBLOCKED {demoted}\r\n").as_bytes()), Verdict::Stale);
+        for told in ["the stream key no longer exists", "client unblocked via CLIENT UNBLOCK"] {
+            assert_eq!(read_blocked(format!("-UNBLOCKED {told}\r\n").as_bytes()), Verdict::Pass, "{told}");
         }
     }
 }

@@ -3,7 +3,8 @@
 //! All of it comes from the table and from what `command::told` says beyond it.
 
 use super::state::{Flow, Room, Session, refuse, say};
-use super::{glob, helps};
+use super::{glob, helps, learning};
+use crate::command::learned::{Learned, Row};
 use crate::command::told::{self, Begin, Find, KeySpec};
 use crate::command::{self, Flags, Keys, Spec, keys};
 use crate::replies::ClientId;
@@ -18,22 +19,23 @@ pub(super) fn commands(
     request: &Request<'_>,
     room: &mut Room,
 ) -> Flow {
-    let proto = session.proto;
+    let (proto, learned) = (session.proto, room.process.lore.learned());
     match spec.name {
-        "command" => say(client, room, |out| rows(proto, out)),
-        "count" => say(client, room, |out| encode::integer(out, command::COUNT as i64)),
-        "info" if request.argc() == 2 => say(client, room, |out| rows(proto, out)),
+        "command" => say(client, room, |out| rows(&learned, proto, out)),
+        "count" => say(client, room, |out| encode::integer(out, (command::COUNT + learned.rows().count()) as i64)),
+        "info" if request.argc() == 2 => say(client, room, |out| rows(&learned, proto, out)),
         "info" => say(client, room, |out| {
             encode::array(out, request.argc() - 2);
             for name in request.args().skip(2) {
-                match named(name) {
-                    Some(spec) => row(spec, proto, out),
-                    None => encode::null(out, proto),
+                match (named(name), named_row(&learned, name)) {
+                    (Some(spec), _) => row(spec, proto, out),
+                    (None, Some(learned)) => learned_row(learned, proto, out),
+                    (None, None) => encode::null(out, proto),
                 }
             }
         }),
-        "list" => list(client, request, room),
-        "docs" => say(client, room, |out| docs(request, proto, out)),
+        "list" => list(client, request, &learned, room),
+        "docs" => say(client, room, |out| docs(request, &learned, proto, out)),
         "getkeys" => get_keys(client, request, None, room),
         "getkeysandflags" => get_keys(client, request, Some(proto), room),
         _ => say(client, room, |out| helps::write("COMMAND", helps::COMMAND, out)),
@@ -48,35 +50,70 @@ fn named(name: &[u8]) -> Option<&'static Spec> {
     }
 }
 
-fn rows(proto: Proto, out: &mut Vec<u8>) {
-    encode::array(out, command::COUNT);
+/// The same of a command that was learned.
+fn named_row<'a>(learned: &'a Learned, name: &[u8]) -> Option<&'a Row> {
+    match memchr::memchr(b'|', name) {
+        None => learned.find(name),
+        Some(bar) => {
+            let container = learned.find(name.get(..bar)?)?;
+            container.subs.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(name))
+        }
+    }
+}
+
+fn rows(learned: &Learned, proto: Proto, out: &mut Vec<u8>) {
+    encode::array(out, command::COUNT + learned.rows().count());
     command::all().for_each(|spec| row(spec, proto, out));
+    learned.rows().for_each(|row| learned_row(row, proto, out));
 }
 
 /// One row as COMMAND gives it since Redis 7.0.
 fn row(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
     let told = told::told(spec);
-    encode::array(out, 10);
-    encode::bulk(out, spec.full_name().as_bytes());
-    encode::integer(out, i64::from(spec.arity));
-    names(&spec.flags.names().collect::<Vec<_>>(), proto, out);
     let (first, last, step) = spec.legacy_keys();
-    for number in [first, last, step] {
+    let flags: Vec<&str> = spec.flags.names().collect();
+    let categories: Vec<String> = told::categories(spec).iter().map(|name| format!("@{name}")).collect();
+    let categories: Vec<&str> = categories.iter().map(String::as_str).collect();
+    head(&spec.full_name(), spec.arity, &flags, [first, last, step], &categories, proto, out);
+    tail(&told.tips, &told.keys, spec.subs.len(), proto, out);
+    spec.subs.iter().for_each(|sub| row(sub, proto, out));
+}
+
+/// The same of a command that was learned.
+fn learned_row(row: &Row, proto: Proto, out: &mut Vec<u8>) {
+    head(row.name, row.spec.arity, &row.flags, row.legacy, &row.categories, proto, out);
+    tail(&row.tips, &row.keys, row.subs.len(), proto, out);
+    row.subs.iter().for_each(|sub| learned_row(sub, proto, out));
+}
+
+/// The first seven fields of a row, which has ten.
+fn head(name: &str, arity: i8, flags: &[&str], keys: [i64; 3], categories: &[&str], proto: Proto, out: &mut Vec<u8>) {
+    encode::array(out, 10);
+    encode::bulk(out, name.as_bytes());
+    encode::integer(out, i64::from(arity));
+    names(flags, proto, out);
+    for number in keys {
         encode::integer(out, number);
     }
-    let categories: Vec<String> = told::categories(spec).iter().map(|name| format!("@{name}")).collect();
-    names(&categories.iter().map(String::as_str).collect::<Vec<_>>(), proto, out);
-    encode::set(out, told.tips.len(), proto);
-    told.tips.iter().for_each(|tip| encode::bulk(out, tip.as_bytes()));
-    encode::set(out, told.keys.len(), proto);
-    told.keys.iter().for_each(|keys| key_spec(keys, proto, out));
+    names(categories, proto, out);
+}
+
+/// The last three; the subcommands themselves follow.
+fn tail(tips: &[&str], keys: &[KeySpec], subs: usize, proto: Proto, out: &mut Vec<u8>) {
+    encode::set(out, tips.len(), proto);
+    for tip in tips {
+        encode::bulk(out, tip.as_bytes());
+    }
+    encode::set(out, keys.len(), proto);
+    for keys in keys {
+        key_spec(keys, proto, out);
+    }
     // A set only where there is nothing, as servers have it.
-    if spec.subs.is_empty() {
+    if subs == 0 {
         encode::set(out, 0, proto);
     } else {
-        encode::array(out, spec.subs.len());
+        encode::array(out, subs);
     }
-    spec.subs.iter().for_each(|sub| row(sub, proto, out));
 }
 
 /// A set of simple strings.
@@ -132,19 +169,23 @@ fn everything() -> impl Iterator<Item = &'static Spec> {
 }
 
 /// `COMMAND LIST [FILTERBY MODULE name|ACLCAT category|PATTERN pattern]`.
-fn list(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+fn list(client: ClientId, request: &Request<'_>, learned: &Learned, room: &mut Room) -> Flow {
     let is = |at: usize, name: &str| request.arg(at).is_some_and(|arg| arg.eq_ignore_ascii_case(name.as_bytes()));
     let wanted = request.arg(4).unwrap_or_default();
+    let more = || learned.rows().flat_map(|row| std::iter::once(row).chain(&row.subs));
     let names: Vec<String> = match request.argc() {
-        2 => everything().map(Spec::full_name).collect(),
+        2 => everything().map(Spec::full_name).chain(more().map(|row| row.name.to_owned())).collect(),
         5 if is(2, "FILTERBY") && is(3, "MODULE") => Vec::new(),
         5 if is(2, "FILTERBY") && is(3, "ACLCAT") => {
             let belongs =
                 |spec: &&Spec| told::categories(spec).iter().any(|name| name.as_bytes().eq_ignore_ascii_case(wanted));
-            everything().filter(belongs).map(Spec::full_name).collect()
+            let names_it = |name: &&str| name.trim_start_matches('@').as_bytes().eq_ignore_ascii_case(wanted);
+            let more = more().filter(|row| row.categories.iter().any(names_it));
+            everything().filter(belongs).map(Spec::full_name).chain(more.map(|row| row.name.to_owned())).collect()
         }
         5 if is(2, "FILTERBY") && is(3, "PATTERN") => {
-            everything().map(Spec::full_name).filter(|name| glob::matches(wanted, name.as_bytes())).collect()
+            let names = everything().map(Spec::full_name).chain(more().map(|row| row.name.to_owned()));
+            names.filter(|name| glob::matches(wanted, name.as_bytes())).collect()
         }
         _ => return refuse(client, "ERR syntax error", room),
     };
@@ -157,14 +198,25 @@ fn list(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
 }
 
 /// What there is to tell of commands without their manual: what each does, its group, since when it is there.
-fn docs(request: &Request<'_>, proto: Proto, out: &mut Vec<u8>) {
+fn docs(request: &Request<'_>, learned: &Learned, proto: Proto, out: &mut Vec<u8>) {
     let asked: Vec<&Spec> = match request.argc() {
         2 => command::all().collect(),
         _ => request.args().skip(2).filter_map(named).collect(),
     };
-    encode::map(out, asked.len(), proto);
+    let more: Vec<&Row> = match request.argc() {
+        2 => learned.rows().collect(),
+        _ => request.args().skip(2).filter_map(|name| named_row(learned, name)).collect(),
+    };
+    encode::map(out, asked.len() + more.len(), proto);
     for spec in asked {
         doc(spec, proto, out);
+    }
+    // Nothing else was learned of them.
+    for row in more {
+        encode::bulk(out, row.name.as_bytes());
+        encode::map(out, 1, proto);
+        encode::bulk(out, b"group");
+        encode::bulk(out, b"module");
     }
 }
 
@@ -192,7 +244,7 @@ fn doc(spec: &Spec, proto: Proto, out: &mut Vec<u8>) {
 /// `COMMAND GETKEYS command …`; `flags` are told too, in the shape of a protocol, if it is given.
 fn get_keys(client: ClientId, request: &Request<'_>, flags: Option<Proto>, room: &mut Room) -> Flow {
     let Some(inner) = request.skip(2) else { return refuse(client, "ERR Invalid command specified", room) };
-    let Some(spec) = command::lookup(inner.name()).and_then(|spec| spec.resolve(&inner)) else {
+    let Some(spec) = learning::known(&inner, room) else {
         return refuse(client, "ERR Invalid command specified", room);
     };
     if spec.keys.is_empty() {
@@ -227,13 +279,17 @@ fn spell(
     flags: Option<Proto>,
     room: &mut Room,
 ) -> Flow {
+    let learned = room.process.lore.learned();
+    let learned = learned.rows().flat_map(|row| std::iter::once(row).chain(&row.subs));
+    let row = learned.into_iter().find(|row| std::ptr::eq(row.spec, spec));
+    let keys = row.map_or(&told::told(spec).keys, |row| &row.keys);
     say(client, room, |out| {
         encode::array(out, found.len());
         for &at in found {
             if let Some(proto) = flags {
                 encode::array(out, 2);
                 encode::bulk(out, inner.arg(at).unwrap_or_default());
-                names(key_flags(spec, inner, at), proto, out);
+                names(key_flags(spec, keys, inner, at), proto, out);
             } else {
                 encode::bulk(out, inner.arg(at).unwrap_or_default());
             }
@@ -242,7 +298,7 @@ fn spell(
 }
 
 /// What happens to the key at this argument. Where no rule tells where keys are, it is the last one's (SORT's STORE).
-fn key_flags(spec: &Spec, request: &Request<'_>, at: usize) -> &'static [&'static str] {
+fn key_flags(spec: &Spec, keys: &'static [KeySpec], request: &Request<'_>, at: usize) -> &'static [&'static str] {
     let says = |words: &[&str]| {
         let mut options = request.args().skip(2);
         options.any(|arg| words.iter().any(|word| arg.eq_ignore_ascii_case(word.as_bytes())))
@@ -254,7 +310,6 @@ fn key_flags(spec: &Spec, request: &Request<'_>, at: usize) -> &'static [&'stati
         "set" | "bitfield" => return &["RW", "access", "update"],
         _ => {}
     }
-    let keys = &told::told(spec).keys;
     let rule = keys.iter().find(|rule| rule.covers(request, at)).or(keys.last());
     rule.map_or(&[], |rule| &rule.flags)
 }

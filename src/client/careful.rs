@@ -4,8 +4,7 @@
 //! `session` walks past all of this otherwise, for one look a read.
 
 use super::state::{Flow, Hears, Room, Session, refuse};
-use super::{local, rights, watch};
-use crate::command;
+use super::{learning, local, rights, watch};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
 
@@ -20,7 +19,7 @@ impl Session {
     #[cold]
     #[inline(never)]
     pub(super) fn take_carefully(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
-        let spec = command::lookup(request.name()).and_then(|spec| spec.resolve(request));
+        let spec = learning::known(request, room);
         let spec = spec.filter(|spec| self.is_trusted(room) && spec.arity_ok(request.argc()));
         if let (Some(pause), Some(spec)) = (room.pause, spec)
             && room.now < pause.until

@@ -26,6 +26,7 @@ mod guard;
 mod helps;
 mod info;
 mod keyspace;
+mod learning;
 mod local;
 mod logs;
 mod nodes;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Options;
 use crate::backend::Scripts;
+use crate::cluster::lore::Lore;
 use crate::cluster::topology::Topology;
 use crate::command;
 use crate::pubsub::Registry;
@@ -30,6 +31,8 @@ pub struct Process {
     pub registry: Arc<Registry>,
     /// The map of the cluster.
     pub map: Arc<ArcSwap<Topology>>,
+    /// What was learned of commands that the table lacks.
+    pub lore: Arc<Lore>,
     /// What clients have loaded.
     pub scripts: Arc<Scripts>,
     /// One for each worker.
@@ -79,6 +82,7 @@ impl Process {
             accepting: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             config_is_good: AtomicBool::new(true),
+            lore: Arc::default(),
             scripts: Arc::default(),
             slow: AtomicU64::new(0),
             effective: String::new(),

@@ -3,11 +3,10 @@
 use super::desk::Question;
 use super::nodes::{count, pair};
 use super::state::{Flow, Room, Session, refuse, say};
-use super::{asking, helps, info};
+use super::{asking, helps, info, learning};
 use crate::cluster::slot::slot;
 use crate::cluster::topology::{Topology, UNOWNED};
-use crate::command::keys;
-use crate::command::{self, Spec};
+use crate::command::{Spec, keys};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
 use crate::resp::{Proto, encode};
@@ -76,7 +75,7 @@ fn topology(map: &Topology, proto: Proto, out: &mut Vec<u8>) {
 /// `PROXY EXPLAIN command …`: the way that it would take, without taking it.
 fn explain(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Room) -> Flow {
     let Some(inner) = request.skip(2) else { return refuse(client, "ERR Invalid command specified", room) };
-    let Some(spec) = command::lookup(inner.name()).and_then(|spec| spec.resolve(&inner)) else {
+    let Some(spec) = learning::known(&inner, room) else {
         return refuse(client, "ERR Invalid command specified", room);
     };
     if !spec.arity_ok(inner.argc()) {

@@ -1,6 +1,7 @@
 //! What operators forbid and allow by `[commands]`, beyond what the table does by default.
 //!
-//! A rule names a command (`flushall`), a subcommand (`config|set`, `config set`) or a category (`@dangerous`). What
+//! A rule names a command (`flushall`), a subcommand (`config|set`, `config set`) or a category (`@dangerous`). A name
+//! with a dot may be that of a module's command, which is known only when nodes are asked. What
 //! `allow` names is neither denied by `deny` nor, where it can be done on all primaries, refused by default.
 
 use crate::command::told;
@@ -25,6 +26,9 @@ const ON_ALL_PRIMARIES: [&str; 10] = [
 pub struct Rights {
     denied: Vec<bool>,
     allowed: Vec<bool>,
+    /// The rules themselves in lower case, for commands that are learned later.
+    deny: Vec<String>,
+    allow: Vec<String>,
 }
 
 impl Rights {
@@ -42,7 +46,8 @@ impl Rights {
         };
         let (mut denied, allowed) = (places(deny), places(allow));
         denied.iter_mut().zip(&allowed).for_each(|(denied, allowed)| *denied &= !allowed);
-        Self { denied, allowed }
+        let lower = |rules: &[String]| rules.iter().map(|rule| rule.trim().to_ascii_lowercase()).collect();
+        Self { denied, allowed, deny: lower(deny), allow: lower(allow) }
     }
 
     /// Whether any command is denied.
@@ -54,6 +59,9 @@ impl Rights {
     /// Whether this command is denied.
     #[must_use]
     pub fn denies(&self, spec: &Spec) -> bool {
+        if spec.is_learned() {
+            return names_learned(&self.deny, spec) && !names_learned(&self.allow, spec);
+        }
         self.denied.get(usize::from(spec.index)).copied().unwrap_or(false)
     }
 
@@ -63,6 +71,16 @@ impl Rights {
         self.allowed.get(usize::from(spec.index)).copied().unwrap_or(false)
             && ON_ALL_PRIMARIES.contains(&spec.full_name().as_str())
     }
+}
+
+/// Whether a rule names a command that was learned, or a category that its flags put it into.
+fn names_learned(rules: &[String], spec: &Spec) -> bool {
+    let categories = told::categories(spec);
+    let name = spec.parent.unwrap_or(spec.name);
+    rules.iter().any(|rule| match rule.strip_prefix('@') {
+        Some(category) => categories.contains(&category),
+        None => *rule == name || *rule == spec.full_name(),
+    })
 }
 
 /// The error for a denied command.
@@ -96,7 +114,8 @@ pub fn known() -> Vec<String> {
 pub fn check(rule: &str, allows: bool) -> Result<(), bool> {
     let named = named(rule);
     if named.is_empty() {
-        return Err(false);
+        let may_be_learned = rule.contains('.') && !rule.starts_with('@');
+        return if may_be_learned { Ok(()) } else { Err(false) };
     }
     let never = |spec: &&Spec| {
         matches!(spec.plan, Plan::Refuse(command::Refusal::Admin))
@@ -108,6 +127,7 @@ pub fn check(rule: &str, allows: bool) -> Result<(), bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Flags;
 
     fn spec(name: &str) -> &'static Spec {
         named(name).first().copied().expect("a known command")
@@ -125,6 +145,16 @@ mod tests {
         }
         assert!(rights.allows(spec("config|set")) && !rights.allows(spec("save")) && !rights.allows(spec("geoadd")));
         assert!(!Rights::default().deny_something());
+    }
+
+    #[test]
+    fn rules_reach_commands_that_are_learned_later() {
+        let learned = |name, flags| Spec { index: u16::MAX, ..Spec::row(name, 1, &[], flags, Plan::AnyNode) };
+        let (ask, change) = (learned("odd.ask", Flags::READONLY), learned("odd.change", Flags::WRITE));
+        let rights = |deny: &str, allow: &str| Rights::new(&[deny.to_owned()], &[allow.to_owned()]);
+        assert!(rights("@write", "").denies(&change) && !rights("@write", "").denies(&ask));
+        assert!(!rights("@write", "odd.change").denies(&change));
+        assert!(rights("ODD.ask", "").denies(&ask) && check("odd.ask", false).is_ok());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse, wrong_arity};
-use super::{blocking, local, publish, subscriber};
+use super::{blocking, learning, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Pin, Spec};
 use crate::merge::Gather;
@@ -61,6 +61,7 @@ impl Session {
                 queue.held() > room.options.max_output_bytes / 2 || queue.in_flight() > room.options.max_in_flight / 2
             }
             Some(Wait::Node(slot)) => room.backend.lane(slot, self.proto).is_none(),
+            Some(Wait::Lore) => room.awaits_lore(),
             Some(Wait::Pause) => room.pause.is_some_and(|pause| room.now < pause.until),
         }
     }
@@ -131,6 +132,7 @@ impl Session {
             Flow::Blocked => self.wait = Some(Wait::Blocked),
             Flow::Node(slot) => self.wait = Some(Wait::Node(slot)),
             Flow::Pause => self.wait = Some(Wait::Pause),
+            Flow::Lore => self.wait = Some(Wait::Lore),
             _ => self.close(),
         }
     }
@@ -145,10 +147,15 @@ impl Session {
     }
 
     /// Takes one request.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+    #[inline(always)]
     pub(super) fn take(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
-        let Some(spec) = command::lookup(request.name()).and_then(|spec| spec.resolve(request)) else {
-            return self.unknown(client, request, room);
+        let spec = match command::lookup(request.name()).and_then(|spec| spec.resolve(request)) {
+            Some(spec) => spec,
+            None => match self.learned(client, request, room) {
+                Ok(spec) => spec,
+                Err(flow) => return flow,
+            },
         };
         if !self.ordinary
             && let Some(flow) = self.guard(client, spec, request, room)
@@ -202,7 +209,8 @@ impl Session {
     }
 
     /// The lane for a request to `slot`, or why it may not leave now: see [`Backend::may_follow`].
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+    #[inline(always)]
     pub(super) fn lane(&mut self, client: ClientId, slot: u16, room: &mut Room) -> Result<Lane, Flow> {
         if !room.backend.may_follow(slot, self.epoch) {
             self.catch_up(client, room)?;
@@ -229,7 +237,8 @@ impl Session {
         refuse(client, &why.to_string(), room)
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+    #[inline(always)]
     pub(super) fn forward(
         &mut self,
         client: ClientId,
@@ -330,11 +339,11 @@ impl Session {
 
     /// A command that no row knows, worded as Redis words it: clients look for "unknown".
     #[cold]
-    fn unknown(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    pub(super) fn unknown(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
         room.tally.unknown.add(1);
         self.abort_transaction();
         let name = request.name();
-        if [&b"post"[..], b"host:"].iter().any(|http| name.eq_ignore_ascii_case(http)) {
+        if learning::is_http(name) {
             tracing::warn!("client {} at {} speaks HTTP: closed", self.id, self.peer);
             return Flow::Close;
         }
@@ -342,19 +351,18 @@ impl Session {
             return refuse(client, "NOAUTH Authentication required.", room);
         }
         let cut = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..128).unwrap_or(bytes)).into_owned();
-        if let Some(container) = command::lookup(name) {
+        if let Some(container) = learning::container(name, room) {
             let word = cut(request.arg(1).unwrap_or_default());
             let text = format!("ERR unknown subcommand '{word}'. Try {} HELP.", container.name.to_uppercase());
             return refuse(client, &text, room);
         }
-        let mut text = format!("ERR unknown command '{}', with args beginning with: ", cut(name));
+        // So many bytes of all arguments together, as Redis counts them.
+        let mut shown = String::new();
         for arg in request.args().skip(1) {
-            if text.len() >= 256 {
-                break;
-            }
-            let _ = write!(text, "'{}' ", cut(arg));
+            let Some(left) = 128_usize.checked_sub(shown.len()).filter(|&left| left > 0) else { break };
+            let _ = write!(shown, "'{}' ", String::from_utf8_lossy(arg.get(..left).unwrap_or(arg)));
         }
-        refuse(client, &text, room)
+        refuse(client, &format!("ERR unknown command '{}', with args beginning with: {shown}", cut(name)), room)
     }
 }
 

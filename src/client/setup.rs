@@ -43,41 +43,35 @@ pub(super) fn auth(session: &mut Session, client: ClientId, request: &Request<'_
     }
 }
 
-/// What the options of a HELLO say.
-#[derive(Default)]
-struct Hello<'a> {
-    proto: Option<Proto>,
-    auth: Option<(&'a [u8], &'a [u8])>,
-    name: Option<&'a [u8]>,
+/// The protocol that a HELLO asks for, if it names one.
+fn wanted(request: &Request<'_>) -> Result<Option<Proto>, &'static str> {
+    match request.arg(1) {
+        None => Ok(None),
+        Some(b"2") => Ok(Some(Proto::Resp2)),
+        Some(b"3") => Ok(Some(Proto::Resp3)),
+        Some(other) if is_number(other) => Err("NOPROTO unsupported protocol version"),
+        Some(_) => Err("ERR Protocol version is not an integer or out of range"),
+    }
 }
 
-impl<'a> Hello<'a> {
-    fn read(request: &Request<'a>) -> Result<Self, String> {
-        let mut hello = Self::default();
-        if let Some(version) = request.arg(1) {
-            hello.proto = Some(match version {
-                b"2" => Proto::Resp2,
-                b"3" => Proto::Resp3,
-                other if is_number(other) => return Err("NOPROTO unsupported protocol version".to_owned()),
-                _ => return Err("ERR Protocol version is not an integer or out of range".to_owned()),
-            });
+/// Does what the options of a HELLO say, one after the other: as with Redis, those before a wrong one have had their
+/// effect.
+fn introduce(session: &mut Session, request: &Request<'_>, room: &Room) -> Result<(), String> {
+    let mut at = 2;
+    while let Some(word) = request.arg(at) {
+        if let (true, Some(name), Some(password)) =
+            (word.eq_ignore_ascii_case(b"AUTH"), request.arg(at + 1), request.arg(at + 2))
+        {
+            session.log_in(name, password, room)?;
+            at += 3;
+        } else if let (true, Some(name)) = (word.eq_ignore_ascii_case(b"SETNAME"), request.arg(at + 1)) {
+            session.introduction.name = valid_name(name)?;
+            at += 2;
+        } else {
+            return Err(format!("ERR Syntax error in HELLO option '{}'", String::from_utf8_lossy(word)));
         }
-        let mut at = 2;
-        while let Some(word) = request.arg(at) {
-            if let (true, Some(name), Some(password)) =
-                (word.eq_ignore_ascii_case(b"AUTH"), request.arg(at + 1), request.arg(at + 2))
-            {
-                hello.auth = Some((name, password));
-                at += 3;
-            } else if let (true, Some(name)) = (word.eq_ignore_ascii_case(b"SETNAME"), request.arg(at + 1)) {
-                hello.name = Some(name);
-                at += 2;
-            } else {
-                return Err(format!("ERR Syntax error in HELLO option '{}'", String::from_utf8_lossy(word)));
-            }
-        }
-        Ok(hello)
     }
+    Ok(())
 }
 
 fn is_number(text: &[u8]) -> bool {
@@ -87,31 +81,22 @@ fn is_number(text: &[u8]) -> bool {
 
 /// `HELLO [2|3] [AUTH user password] [SETNAME name]`.
 pub(super) fn hello(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
-    let hello = match Hello::read(request) {
-        Ok(hello) => hello,
-        Err(text) => return refuse(client, &text, room),
+    let proto = match wanted(request) {
+        Ok(proto) => proto.unwrap_or(session.proto),
+        Err(text) => return refuse(client, text, room),
     };
-    let proto = hello.proto.unwrap_or(session.proto);
     if proto != session.proto && room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
         // The other protocol has connections of its own: what is under way must not be overtaken on them.
         return Flow::Quiet;
     }
-    if let Some((name, password)) = hello.auth
-        && let Err(text) = session.log_in(name, password, room)
-    {
-        return refuse(client, text, room);
+    if let Err(text) = introduce(session, request, room) {
+        return refuse(client, &text, room);
     }
     if !session.is_trusted(room) {
         let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
                     <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
                     RESP protocol version at the same time";
         return refuse(client, text, room);
-    }
-    if let Some(name) = hello.name {
-        match valid_name(name) {
-            Ok(name) => session.introduction.name = name,
-            Err(text) => return refuse(client, text, room),
-        }
     }
     session.proto = proto;
     room.pubsub.set_proto(client, proto);

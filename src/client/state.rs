@@ -46,6 +46,8 @@ pub struct Room {
     pub watch: Watch,
     /// Whether commands wait because of `CLIENT PAUSE`.
     pub pause: Option<Pause>,
+    /// When to go back to those who wait for nodes to tell what they know.
+    pub lore_until: Option<Millis>,
     /// What operators forbid and allow.
     pub rights: Rights,
     /// The latest slow requests.
@@ -76,6 +78,7 @@ impl Room {
             inquiries: Vec::new(),
             watch: Watch::default(),
             pause: None,
+            lore_until: None,
             rights,
             desk,
             parts: Parts::default(),
@@ -134,6 +137,8 @@ pub(super) enum Wait {
     Node(u16),
     /// `CLIENT PAUSE` to be over.
     Pause,
+    /// Nodes to tell which commands they know.
+    Lore,
 }
 
 /// Which replies a client wants.
@@ -161,6 +166,8 @@ pub(super) enum Flow {
     Node(u16),
     /// Not taken: to be read again when a pause is over.
     Pause,
+    /// Not taken: to be read again when nodes have told which commands they know.
+    Lore,
     /// Taken, and the next one is read when its reply is there.
     Bound,
     /// The same, and the client is blocked meanwhile.
@@ -172,7 +179,7 @@ pub(super) enum Flow {
 impl Flow {
     /// Whether the request was taken.
     pub(super) const fn is_taken(self) -> bool {
-        !matches!(self, Self::Quiet | Self::Node(_) | Self::Pause)
+        !matches!(self, Self::Quiet | Self::Node(_) | Self::Pause | Self::Lore)
     }
 }
 

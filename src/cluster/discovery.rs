@@ -60,14 +60,19 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Runs until its task is dropped.
-    pub async fn run(mut self) {
-        let asker = Asker {
+    /// How it asks nodes.
+    pub(super) fn asker(&self) -> Asker {
+        Asker {
             net: Arc::clone(&self.net),
             credentials: self.credentials.clone(),
             timeout: self.timeout,
             addresses: self.addresses.clone(),
-        };
+        }
+    }
+
+    /// Runs until its task is dropped.
+    pub async fn run(mut self) {
+        let asker = self.asker();
         let started = Instant::now();
         let mut state = Progress::new();
         loop {

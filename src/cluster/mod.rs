@@ -5,6 +5,8 @@ mod asking;
 mod belief;
 pub mod dial;
 pub mod discovery;
+pub mod learning;
+pub mod lore;
 mod reading;
 pub mod roster;
 pub mod slot;

@@ -3,6 +3,7 @@
 //! What is found agrees with what a node finds when it checks the slots of a command, so that the proxy and the node
 //! never disagree about where a request belongs. Hashing a key to its slot is left to others.
 
+use super::told::{Begin, Find};
 use super::{Keys, Spec, Wording};
 use crate::resp::request::Request;
 
@@ -45,17 +46,12 @@ pub enum KeysError {
 /// it means nothing.
 #[inline]
 pub fn each_key(spec: &Spec, request: &Request<'_>, mut found: impl FnMut(usize)) -> Result<(), KeysError> {
-    if let [Keys::Range { first: 1, last: 1, .. }] = spec.keys {
-        if request.argc() > 1 {
-            found(1);
-        }
-        return Ok(());
-    }
     for rule in spec.keys {
         let places = match *rule {
             Keys::Range { first, last, step } => range(spec, request, first, last, step)?,
             Keys::Counted { at, wording } => counted(spec, request, usize::from(at), wording)?,
             Keys::Streams => streams(request)?,
+            Keys::Told { begin, find } => as_told(request, begin, find)?,
             Keys::After { words, from, options } => after(request, words, usize::from(from), options),
         };
         places.for_each(&mut found);
@@ -124,6 +120,43 @@ pub fn integer(text: &[u8]) -> Option<i64> {
         [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..] => std::str::from_utf8(text).ok()?.parse().ok(),
         _ => None,
     }
+}
+
+/// Keys where a server says that they are.
+#[cold]
+fn as_told(request: &Request<'_>, begin: Begin, find: Find) -> Result<Places, KeysError> {
+    let none = || Ok(places(0, 0));
+    let argc = request.argc() as i64;
+    let first = match begin {
+        Begin::Index(first) => Some(first),
+        Begin::Keyword(word, from) => behind_word(request, word, from),
+        Begin::Unknown => None,
+    };
+    let Some(first) = first.filter(|&first| first > 0 && first < argc) else { return none() };
+    let (first, last, step) = match find {
+        Find::Range(last, step, _) if last >= 0 => (first, first + last, step),
+        Find::Range(last, step, limit) if limit <= 1 => (first, argc + last, step),
+        Find::Range(last, step, limit) => (first, first + (argc - first) / limit + last, step),
+        Find::Count(at, key, step) => {
+            let text = usize::try_from(first + at).ok().and_then(|at| request.arg(at)).ok_or(KeysError::Syntax)?;
+            let count = integer(text).filter(|&count| count >= 0 && count < argc).ok_or(KeysError::Syntax)?;
+            (first + key, first + key + (count - 1) * step, step)
+        }
+        Find::Unknown => return none(),
+    };
+    let (Ok(first), Ok(behind)) = (usize::try_from(first), usize::try_from(last + 1)) else { return none() };
+    Ok((first..behind.min(request.argc())).step_by(usize::try_from(step).unwrap_or(1).max(1)))
+}
+
+/// The argument behind `word`, which is searched from an argument on, or from the end when that is negative.
+fn behind_word(request: &Request<'_>, word: &str, from: i64) -> Option<i64> {
+    let argc = request.argc() as i64;
+    let is_it = |at: &i64| {
+        let argument = usize::try_from(*at).ok().and_then(|at| request.arg(at));
+        argument.is_some_and(|argument| argument.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let found = if from > 0 { (from..argc).find(is_it) } else { (1..=argc + from).rev().find(is_it) };
+    found.map(|at| at + 1)
 }
 
 fn streams(request: &Request<'_>) -> Result<Places, KeysError> {

@@ -4,6 +4,7 @@
 //! [`keys`] finds where a request's keys stand. Where a request then goes is `route`'s business.
 
 pub mod keys;
+pub mod learned;
 mod lookup;
 pub mod table;
 pub mod told;
@@ -72,6 +73,12 @@ impl Spec {
         if self.arity < 0 { argc >= wanted } else { argc == wanted }
     }
 
+    /// Whether it was learned from a node and stands in no table.
+    #[must_use]
+    pub const fn is_learned(&self) -> bool {
+        self.index as usize >= TOTAL
+    }
+
     /// What to do with `request`: [`Spec::plan`], except that a command which waits only when it is told to
     /// (`XREAD` with the option `BLOCK`) then needs a connection of its own.
     #[inline]
@@ -79,6 +86,13 @@ impl Spec {
     pub fn plan_for(&self, request: &Request<'_>) -> Plan {
         let may_wait = self.plan == Plan::ByKey && self.flags.has(Flags::BLOCKING);
         if may_wait && keys::block_option(request) { Plan::Pin(Pin::Blocking) } else { self.plan }
+    }
+
+    /// Whether its only key is the first argument, as with most commands.
+    #[inline]
+    #[must_use]
+    pub const fn has_sole_key(&self) -> bool {
+        matches!(self.keys, [Keys::Range { first: 1, last: 1, .. }])
     }
 
     /// First key, last key and step as `COMMAND INFO` shows them; zeros when no fixed position holds a key.
@@ -118,6 +132,13 @@ pub enum Keys {
     },
     /// After the word `STREAMS`, the first half of what follows, as `XREAD` takes it.
     Streams,
+    /// As a server tells it of a command that the table does not know.
+    Told {
+        /// Where the search begins.
+        begin: told::Begin,
+        /// How the keys are found from there.
+        find: told::Find,
+    },
     /// The argument after the last of some words; without them, none.
     After {
         /// The words, in upper case.
@@ -178,7 +199,9 @@ pub enum Merge {
     AllOk,
     /// The least integer.
     Min,
-    /// Arrays of 0 and 1, folded place by place with AND.
+    /// The largest integer.
+    Max,
+    /// 0 or 1, or arrays of them folded place by place, with AND.
     And,
     /// The first answer that is no error.
     OneOk,

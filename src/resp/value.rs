@@ -3,6 +3,9 @@
 use super::Proto;
 use super::reply::{ReplyError, Scanner};
 
+/// A reply that nests deeper is not read: this reads by recursion, and what the proxy wants to know is flat.
+const MAX_DEPTH: usize = 64;
+
 /// One reply. Maps, sets and pushes are arrays here; attributes are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -24,40 +27,42 @@ impl Value {
     pub fn read(bytes: &[u8], proto: Proto, max: usize) -> Result<Option<(Self, usize)>, ReplyError> {
         let Some(end) = Scanner::new(proto, max).end(bytes)? else { return Ok(None) };
         let mut at = 0;
-        let value = Self::parse(bytes.get(..end).unwrap_or_default(), &mut at).ok_or(ReplyError::Number)?;
+        let value = Self::parse(bytes.get(..end).unwrap_or_default(), &mut at, MAX_DEPTH)?;
         Ok(Some((value, end)))
     }
 
-    /// The scanner has proved the bytes and bounded their depth.
-    fn parse(bytes: &[u8], at: &mut usize) -> Option<Self> {
-        let kind = *bytes.get(*at)?;
-        let rest = bytes.get(*at + 1..)?;
-        let line_end = memchr::memchr(b'\r', rest)?;
-        let line = rest.get(..line_end)?;
+    /// The scanner has proved the bytes; an error when a number is beyond 64 bits, or they nest deeper than `depth`.
+    fn parse(bytes: &[u8], at: &mut usize, depth: usize) -> Result<Self, ReplyError> {
+        const CUT: ReplyError = ReplyError::Number;
+        let kind = *bytes.get(*at).ok_or(CUT)?;
+        let rest = bytes.get(*at + 1..).ok_or(CUT)?;
+        let line_end = memchr::memchr(b'\r', rest).ok_or(CUT)?;
+        let line = rest.get(..line_end).ok_or(CUT)?;
         *at += 1 + line_end + 2;
-        let count = || std::str::from_utf8(line).ok()?.parse::<i64>().ok();
-        match kind {
-            b'+' | b',' | b'(' | b'#' => Some(Self::Text(line.to_vec())),
-            b'-' => Some(Self::Error(String::from_utf8_lossy(line).into_owned())),
-            b':' => count().map(Self::Int),
-            b'_' => Some(Self::Null),
+        let count = || std::str::from_utf8(line).ok().and_then(|text| text.parse::<i64>().ok()).ok_or(CUT);
+        Ok(match kind {
+            b'+' | b',' | b'(' | b'#' => Self::Text(line.to_vec()),
+            b'-' => Self::Error(String::from_utf8_lossy(line).into_owned()),
+            b':' => Self::Int(count()?),
+            b'_' => Self::Null,
             b'$' | b'=' | b'!' => {
-                let Ok(len) = usize::try_from(count()?) else { return Some(Self::Null) };
-                let body = bytes.get(*at..*at + len)?;
+                let Ok(len) = usize::try_from(count()?) else { return Ok(Self::Null) };
+                let body = bytes.get(*at..*at + len).ok_or(CUT)?;
                 *at += len + 2;
-                Some(match kind {
+                match kind {
                     b'!' => Self::Error(String::from_utf8_lossy(body).into_owned()),
-                    b'=' => Self::Text(body.get(4..)?.to_vec()),
+                    b'=' => Self::Text(body.get(4..).ok_or(CUT)?.to_vec()),
                     _ => Self::Text(body.to_vec()),
-                })
+                }
             }
             _ => {
-                let Ok(count) = usize::try_from(count()?) else { return Some(Self::Null) };
+                let Ok(count) = usize::try_from(count()?) else { return Ok(Self::Null) };
+                let within = depth.checked_sub(1).ok_or(ReplyError::Depth)?;
                 let values = if matches!(kind, b'%' | b'|') { count * 2 } else { count };
-                let items = (0..values).map(|_| Self::parse(bytes, at)).collect::<Option<Vec<_>>>()?;
-                if kind == b'|' { Self::parse(bytes, at) } else { Some(Self::Array(items)) }
+                let items = (0..values).map(|_| Self::parse(bytes, at, within)).collect::<Result<Vec<_>, _>>()?;
+                if kind == b'|' { Self::parse(bytes, at, within)? } else { Self::Array(items) }
             }
-        }
+        })
     }
 
     /// The elements, if this is an array.

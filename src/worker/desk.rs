@@ -205,6 +205,15 @@ impl Worker {
         self.waiting.extend(stuck.map(|(id, _)| id as ClientId));
     }
 
+    /// Goes back to clients that wait for nodes to tell which commands they know, when these have or in time.
+    pub(super) fn look_at_lore(&mut self, have_told: bool) {
+        if self.room.lore_until.is_some_and(|until| have_told || self.room.now > until) {
+            self.room.lore_until = None;
+            let stuck = self.clients.iter().filter(|(_, client)| client.session.is_waiting());
+            self.waiting.extend(stuck.map(|(id, _)| id as ClientId));
+        }
+    }
+
     /// The clients of this worker that watch.
     fn watchers(&self) -> Vec<ClientId> {
         let watching = self.clients.iter().filter(|(_, client)| client.session.is_monitor());

@@ -277,11 +277,15 @@ impl Worker {
         match token {
             MAIL => self.take_mail(),
             DIALED => self.room.backend.take_dialed(&mut self.room.replies),
-            MAP => self.look_at_map(),
+            MAP => {
+                self.look_at_map();
+                self.look_at_lore(true);
+            }
             TIMER => {
                 self.timer.fired();
                 self.room.backend.tick(&mut self.room.replies);
                 self.look_at_pause();
+                self.look_at_lore(false);
             }
             LETTERS => self.read_letters(),
             DESK => self.work_at_desk(),
@@ -424,6 +428,9 @@ impl Worker {
     fn arm(&mut self) {
         if let Some(at) = self.room.backend.wake_at() {
             self.timer.arm_at(self.started + Duration::from_millis(at));
+        }
+        if let Some(until) = self.room.lore_until {
+            self.timer.arm_at(self.started + Duration::from_millis(until + 1));
         }
     }
 

@@ -13,8 +13,10 @@ fn page(client: &mut Client, cursor: &str, options: &[&str]) -> (String, Vec<Str
     let reply = client.call(&[&["SCAN", cursor], options].concat()).ok();
     let [Value::Bulk(next), Value::Many(_, keys)] = reply.many() else { panic!("no page: {reply:?}") };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let next = text(next);
+    assert!(next.parse::<u64>().is_ok(), "a cursor is a number of 64 bits: {next}");
     let key = |value: &Value| if let Value::Bulk(key) = value { text(key) } else { panic!("no key: {value:?}") };
-    (text(next), keys.iter().map(key).collect())
+    (next, keys.iter().map(key).collect())
 }
 
 /// A whole walk over clients in turn: how often each key came.

@@ -18,6 +18,7 @@ mod commands;
 mod desk;
 mod history;
 mod hostile;
+mod learned;
 mod leaving;
 mod limits;
 mod losses;

@@ -10,7 +10,7 @@ use super::db::Db;
 use super::node::Turn;
 use super::random::Random;
 use super::reply::Reply;
-use super::{cluster_replies, connection, data, multi, pubsub, server};
+use super::{cluster_replies, connection, data, multi, odd, pubsub, server};
 use crate::resp::Proto;
 
 /// An error that a command answers with, prefix included.
@@ -107,6 +107,8 @@ pub(super) enum Keys {
     Second,
     /// Every argument but the last.
     ButLast,
+    /// Every argument from the third on.
+    FromThird,
 }
 
 impl Keys {
@@ -119,6 +121,7 @@ impl Keys {
             Self::Second => rest.skip(1).take(1).collect(),
             Self::Two => rest.take(2).collect(),
             Self::ButLast => rest.take(args.len().saturating_sub(2)).collect(),
+            Self::FromThird => rest.skip(2).collect(),
             Self::All => rest.collect(),
             Self::Pairs => rest.step_by(2).collect(),
         }
@@ -196,9 +199,14 @@ pub(super) struct Table(BTreeMap<&'static str, &'static Command>);
 impl Table {
     /// Gathers the rows.
     pub(super) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same, and the rows of a module.
+    pub(super) fn with(module: &'static [Command]) -> Self {
         let rows =
             [connection::COMMANDS, server::COMMANDS, pubsub::COMMANDS, cluster_replies::COMMANDS, multi::COMMANDS];
-        let rows = rows.into_iter().chain(data::COMMANDS).flatten();
+        let rows = rows.into_iter().chain(data::COMMANDS).chain([odd::COMMANDS, module]).flatten();
         Self(rows.map(|command| (command.name, command)).collect())
     }
 

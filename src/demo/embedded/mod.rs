@@ -29,6 +29,8 @@ mod multi;
 mod node;
 mod number;
 mod observer;
+#[expect(clippy::unnecessary_wraps, reason = "the rows of the table share one signature")]
+mod odd;
 mod options;
 #[expect(clippy::unnecessary_wraps, reason = "the rows of the table share one signature")]
 mod pubsub;

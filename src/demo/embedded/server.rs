@@ -11,7 +11,6 @@ pub(super) const COMMANDS: &[Command] = &[
     other("time", 1, time),
     other("info", -1, info),
     other("role", 1, role),
-    other("command", -1, command),
     other("config", -2, config),
     other("wait", 3, wait),
     other("eval", -3, scripting),
@@ -110,17 +109,6 @@ fn replication(turn: &Turn<'_>) -> String {
         "# Replication\r\nrole:slave\r\nmaster_host:{}\r\nmaster_port:{}\r\nmaster_link_status:{link}\r\n",
         primary.host, primary.port
     )
-}
-
-/// The nodes describe no commands: a client that asks gets an empty answer of the right shape.
-fn command(turn: &mut Turn<'_>) -> Answer {
-    match turn.arg(1).to_ascii_lowercase().as_slice() {
-        b"" | b"list" => Ok(Reply::Array(Vec::new())),
-        b"count" => Ok(Reply::Int(0)),
-        b"docs" => Ok(Reply::Map(Vec::new())),
-        b"info" => Ok(Reply::Array(turn.args.iter().skip(2).map(|_| Reply::NullArray).collect())),
-        _ => Err(turn.unknown_subcommand()),
-    }
 }
 
 /// The settings that can be asked for.

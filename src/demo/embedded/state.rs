@@ -96,6 +96,8 @@ pub(super) struct State {
     pub(super) dbs: Vec<Db>,
     pub(super) migrations: BTreeMap<u16, Migration>,
     pub(super) commands: Rc<Table>,
+    /// The version of the module that is loaded; 0 if none is.
+    pub(super) module: u8,
     pub(super) random: Random,
     pub(super) observer: Observer,
     pub(super) next_connection: u64,
@@ -133,6 +135,7 @@ impl State {
             map: Rc::new(map),
             migrations: BTreeMap::new(),
             commands: Rc::new(Table::new()),
+            module: 0,
             random,
             observer: Observer::default(),
             next_connection: 1,

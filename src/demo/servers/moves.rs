@@ -15,6 +15,9 @@ const STEP_LIMIT_MS: &str = "5000";
 /// The nodes give a planned failover up after 5 s.
 const ATTEMPT: Duration = Duration::from_millis(5500);
 
+/// How long the news of a move is waited for.
+const SPREAD: Duration = Duration::from_secs(3);
+
 /// A slot on its way from one primary to another.
 #[derive(Clone, Debug)]
 pub struct Move {
@@ -74,7 +77,11 @@ impl Cluster {
         let Some(moving) = self.begin_move(slot, to)? else { return Ok(()) };
         loop {
             match self.carry_keys(&moving, KEYS_A_STEP) {
-                Ok(0) => return self.end_move(&moving),
+                Ok(0) => {
+                    self.end_move(&moving)?;
+                    self.let_it_spread(slot, to);
+                    return Ok(());
+                }
                 Ok(_) => {}
                 Err(error) => {
                     self.abandon_move(&moving);
@@ -82,6 +89,24 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// Waits until all running nodes have heard of a slot's new owner, or for some time.
+    ///
+    /// A node that gets a slot takes the next epoch after those that it knows. Had it not heard of the last move, two
+    /// primaries would claim slots under one epoch; when servers settle that, one's old claims become newer than the
+    /// other's new ones, and two nodes can send clients to each other for ever.
+    fn let_it_spread(&self, slot: u16, to: usize) {
+        let heard = || {
+            for node in self.running() {
+                if self.owner(slot, node)? != Some(to) {
+                    return Ok(Err(format!("node {node} has not heard who owns slot {slot}")));
+                }
+            }
+            Ok(Ok(()))
+        };
+        // The slot has moved whether they have heard or not.
+        let _ = wait("a move to spread", SPREAD, heard);
     }
 
     /// Begins to move a slot to the primary `to`: from now on its owner answers `ASK` for keys that it lacks.

@@ -255,7 +255,7 @@ fn what_no_server_sends_is_refused() {
 fn depth_is_limited_and_costs_no_stack() {
     let nested = |depth: usize| format!("{}:1\r\n", "*1\r\n".repeat(depth));
     assert_eq!(scanned(nested(MAX_DEPTH).as_bytes(), [], Proto::Resp2, MAX), Ok(Some(4 * MAX_DEPTH + 4)));
-    all_agree(nested(MAX_DEPTH).as_bytes(), Proto::Resp2).unwrap();
+    all_agree(nested(64).as_bytes(), Proto::Resp2).unwrap();
     for depth in [MAX_DEPTH + 1, 1_000_000] {
         assert_eq!(scanned(nested(depth).as_bytes(), [], Proto::Resp2, 1 << 30), Err(ReplyError::Depth));
     }
