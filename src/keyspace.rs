@@ -7,32 +7,22 @@
 
 use crate::cluster::slot::slot;
 use crate::command::keys::{self, KeysError};
-use crate::command::{self, Flags, Spec};
+use crate::command::{Flags, Spec};
 use crate::resp::reply::Scanner;
 use crate::resp::request::Request;
 use crate::resp::{Proto, encode};
+
+mod channels;
+mod whole;
+
+pub use whole::database;
 
 /// The longest name of a keyspace, in bytes: it stands in front of every key.
 pub const LONGEST: usize = 64;
 /// No reply is limited here: the node's connection did that.
 const ANY_SIZE: usize = usize::MAX >> 8;
-
-/// Counts the keys of `ARGV[1]`'s slot that begin with `ARGV[2]`.
-const COUNT: &str = "local s=ARGV[1] local n=0 \
-    for _,k in ipairs(redis.call('CLUSTER','GETKEYSINSLOT',s,redis.call('CLUSTER','COUNTKEYSINSLOT',s))) do \
-    if string.sub(k,1,#ARGV[2])==ARGV[2] then n=n+1 end end return n";
-
-/// One of the keys that [`COUNT`] counts, another one each time, or null.
-const PICK: &str = "local s=ARGV[1] local own={} \
-    for _,k in ipairs(redis.call('CLUSTER','GETKEYSINSLOT',s,redis.call('CLUSTER','COUNTKEYSINSLOT',s))) do \
-    if string.sub(k,1,#ARGV[2])==ARGV[2] then own[#own+1]=k end end \
-    if #own==0 then return false end return own[1+redis.call('TIME')[2]%#own]";
-
-/// Removes the keys whose rest behind `ARGV[2]` is like the pattern `ARGV[3]`.
-const REMOVE: &str = "local s=ARGV[1] \
-    for _,k in ipairs(redis.call('CLUSTER','GETKEYSINSLOT',s,redis.call('CLUSTER','COUNTKEYSINSLOT',s))) do \
-    if string.sub(k,1,#ARGV[2])==ARGV[2] and string.find(string.sub(k,#ARGV[2]+1),ARGV[3]) then \
-    redis.call('UNLINK',k) end end return redis.status_reply('OK')";
+/// How many databases there are, as on a server by default.
+pub const DATABASES: u16 = 16;
 
 /// Where an application's keys stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +30,8 @@ pub struct Keyspace {
     /// The hash tag, with its braces.
     tag: Box<str>,
     slot: u16,
+    /// Whether its channels are its own, too.
+    own_channels: bool,
 }
 
 /// Where key names stand in a reply.
@@ -58,6 +50,10 @@ pub enum Shape {
     Scan,
     /// Each stream's name is one: `XREAD`.
     Streams,
+    /// Each second element, from the first on: `PUBSUB NUMSUB`.
+    Pairs,
+    /// Every string that begins like one, however deep: what scripts make of the names that they were given.
+    Anywhere,
 }
 
 impl Keyspace {
@@ -67,7 +63,17 @@ impl Keyspace {
         let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
         let tag: Box<str> = format!("{{{name}}}").into();
         let slot = slot(tag.as_bytes());
-        ((1..=LONGEST).contains(&name.len()) && name.bytes().all(is_fine)).then_some(Self { tag, slot })
+        ((1..=LONGEST).contains(&name.len()) && name.bytes().all(is_fine)).then_some(Self {
+            tag,
+            slot,
+            own_channels: false,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.tag.trim_start_matches('{').trim_end_matches('}')
     }
 
     /// The slot of all its keys.
@@ -83,25 +89,21 @@ impl Keyspace {
     }
 
     /// Appends the canonical frame of the request that a node is to run for `request`, one of `spec`, in database
-    /// `db`; gives where its reply holds key names.
-    pub fn dress(&self, db: u16, spec: &Spec, request: &Request<'_>, out: &mut Vec<u8>) -> Result<Shape, KeysError> {
-        let prefix = self.prefix(db);
-        match (spec.parent, spec.name) {
-            (None, "dbsize") => return Ok(self.script(COUNT, &[&prefix], Shape::Nowhere, out)),
-            (None, "randomkey") => return Ok(self.script(PICK, &[&prefix], Shape::Whole, out)),
-            (None, "flushdb") => return Ok(self.script(REMOVE, &[&prefix, b"^"], Shape::Nowhere, out)),
-            (None, "flushall") => {
-                return Ok(self.script(REMOVE, &[self.tag.as_bytes(), b"^%d+:"], Shape::Nowhere, out));
-            }
-            (None, "scan") => return Ok(scan(&prefix, request, out)),
-            _ => {}
+    /// `db`.
+    pub fn dress(&self, db: u16, spec: &'static Spec, request: &Request<'_>, out: &mut Vec<u8>) -> Result<Worn, Unfit> {
+        if let Some(worn) = self.dress_whole(db, spec, request, out) {
+            return worn;
         }
+        if let Some(worn) = self.dress_channels(spec, request, out) {
+            return worn;
+        }
+        let prefix = self.prefix(db);
         // Channels of shards are no keys.
         let mut dressed = Vec::new();
         if !spec.flags.has(Flags::PUBSUB) {
             keys::each_key(spec, request, |at| dressed.push(at))?;
         }
-        patterns(spec, request, &mut dressed);
+        also_keys(spec, request, &mut dressed);
         encode::array(out, request.argc());
         for (at, arg) in request.args().enumerate() {
             if dressed.contains(&at) {
@@ -110,22 +112,37 @@ impl Keyspace {
                 encode::bulk(out, arg);
             }
         }
-        Ok(shape(spec))
-    }
-
-    fn script(&self, text: &str, args: &[&[u8]], shape: Shape, out: &mut Vec<u8>) -> Shape {
-        let slot = self.slot.to_string();
-        let mut all: Vec<&[u8]> = vec![b"EVAL", text.as_bytes(), b"1", self.tag.as_bytes(), slot.as_bytes()];
-        all.extend(args);
-        encode::request(out, &all);
-        shape
+        Ok(Worn { shape: shape(spec), spec, prefix })
     }
 }
 
-/// The arguments that are patterns of keys.
-fn patterns(spec: &Spec, request: &Request<'_>, found: &mut Vec<usize>) {
+/// What became of a request.
+#[derive(Clone, Debug)]
+pub struct Worn {
+    /// Where its reply names keys.
+    pub shape: Shape,
+    /// The row of what it is now.
+    pub spec: &'static Spec,
+    /// What those names begin with.
+    pub prefix: Vec<u8>,
+}
+
+/// Why a request cannot be dressed; worded as the client gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Its keys cannot be told.
+    #[error("{0}")]
+    Keys(#[from] KeysError),
+    /// Its arguments are not as they must be.
+    #[error("{0}")]
+    Wrong(&'static str),
+}
+
+/// The arguments that name keys beside those of the command's row: patterns above all.
+fn also_keys(spec: &Spec, request: &Request<'_>, found: &mut Vec<usize>) {
     match (spec.parent, spec.name) {
         (None, "keys") => found.push(1),
+        (None, "debug") if request.arg(1).is_some_and(|word| word.eq_ignore_ascii_case(b"OBJECT")) => found.push(2),
         (None, "sort" | "sort_ro") => {
             let is = |at: usize, word: &[u8]| request.arg(at).is_some_and(|arg| arg.eq_ignore_ascii_case(word));
             let mut at = 2;
@@ -145,48 +162,44 @@ fn patterns(spec: &Spec, request: &Request<'_>, found: &mut Vec<usize>) {
     }
 }
 
-/// `SCAN` of these keys alone: the prefix goes into `MATCH`, which is added where it is missing.
-fn scan(prefix: &[u8], request: &Request<'_>, out: &mut Vec<u8>) -> Shape {
-    let is_match = |at: usize| request.arg(at).is_some_and(|arg| arg.eq_ignore_ascii_case(b"MATCH"));
-    let pattern = (2..request.argc()).step_by(2).find(|&at| is_match(at)).map(|at| at + 1);
-    encode::array(out, request.argc() + if pattern.is_some() { 0 } else { 2 });
-    for (at, arg) in request.args().enumerate() {
-        if Some(at) == pattern {
-            encode::bulk(out, &[prefix, arg].concat());
-        } else {
-            encode::bulk(out, arg);
-        }
-    }
-    if pattern.is_none() {
-        encode::bulk(out, b"MATCH");
-        encode::bulk(out, &[prefix, b"*"].concat());
-    }
-    Shape::Scan
-}
-
 fn shape(spec: &Spec) -> Shape {
     match (spec.parent, spec.name) {
         (None, "keys") => Shape::Elements,
         (None, "xread" | "xreadgroup") => Shape::Streams,
+        (None, "eval" | "evalsha" | "eval_ro" | "evalsha_ro" | "fcall" | "fcall_ro") => Shape::Anywhere,
         (None, "blpop" | "brpop" | "bzpopmin" | "bzpopmax" | "lmpop" | "blmpop" | "zmpop" | "bzmpop") => Shape::First,
         _ => Shape::Nowhere,
     }
 }
 
 /// Appends `reply`, one whole reply, without `prefix` where `shape` says that key names stand; errors name keys too.
-pub fn undress(shape: Shape, prefix: &[u8], reply: &[u8], proto: Proto, out: &mut Vec<u8>) {
+pub fn undress(shape: Shape, prefix: &[u8], reply: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     let done = match reply.first() {
         Some(b'-') => {
             remove_all(prefix, reply, out);
             Some(())
         }
-        _ => rewrite(shape, prefix, reply, proto, out),
+        // RESP3 holds all that RESP2 has.
+        _ => rewrite(shape, prefix, reply, Proto::Resp3, out),
     };
     if done.is_none() {
         // Not of the expected form: as it is.
         out.truncate(start);
         out.extend_from_slice(reply);
+    }
+}
+
+/// The same for the reply to EXEC, whose elements have these shapes and prefixes.
+pub fn undress_each(wear: &[(Shape, Vec<u8>)], reply: &[u8], out: &mut Vec<u8>) {
+    match items(reply, Proto::Resp3) {
+        Some((header, each)) if each.len() == wear.len() => {
+            out.extend_from_slice(header);
+            for (item, (shape, prefix)) in each.into_iter().zip(wear) {
+                undress(*shape, prefix, item, out);
+            }
+        }
+        _ => out.extend_from_slice(reply),
     }
 }
 
@@ -204,7 +217,8 @@ fn rewrite(shape: Shape, prefix: &[u8], reply: &[u8], proto: Proto, out: &mut Ve
         out.extend_from_slice(reply);
         return Some(());
     }
-    if shape == Shape::Whole {
+    let is_one = shape == Shape::Whole || (shape == Shape::Anywhere && reply.first() == Some(&b'$'));
+    if is_one {
         return name(prefix, reply, out);
     }
     let is_map = reply.first() == Some(&b'%');
@@ -213,10 +227,11 @@ fn rewrite(shape: Shape, prefix: &[u8], reply: &[u8], proto: Proto, out: &mut Ve
     for (at, item) in items.into_iter().enumerate() {
         match shape {
             Shape::Elements => name(prefix, item, out)?,
+            Shape::Anywhere => rewrite(shape, prefix, item, proto, out)?,
             Shape::First if at == 0 => name(prefix, item, out)?,
             Shape::Scan if at == 1 => rewrite(Shape::Elements, prefix, item, proto, out)?,
             Shape::Streams if !is_map => rewrite(Shape::First, prefix, item, proto, out)?,
-            Shape::Streams if at % 2 == 0 => name(prefix, item, out)?,
+            Shape::Pairs | Shape::Streams if at % 2 == 0 => name(prefix, item, out)?,
             _ => out.extend_from_slice(item),
         }
     }
@@ -237,7 +252,7 @@ fn name(prefix: &[u8], item: &[u8], out: &mut Vec<u8>) -> Option<()> {
 /// Header and items of an array, or of a map, whose keys and values are items in turn.
 fn items(reply: &[u8], proto: Proto) -> Option<(&[u8], Vec<&[u8]>)> {
     let values = match reply.first()? {
-        b'*' | b'>' => 1,
+        b'*' | b'>' | b'~' => 1,
         b'%' => 2,
         // A null of either protocol has none.
         _ => return Some((reply, Vec::new())),
@@ -254,13 +269,6 @@ fn items(reply: &[u8], proto: Proto) -> Option<(&[u8], Vec<&[u8]>)> {
         rest = behind;
     }
     Some((header, found))
-}
-
-/// The row of `EVAL`, which the commands about the whole keyspace become.
-#[must_use]
-pub fn becomes(spec: &'static Spec) -> &'static Spec {
-    let is_script = spec.parent.is_none() && matches!(spec.name, "dbsize" | "randomkey" | "flushdb" | "flushall");
-    if is_script { command::lookup(b"eval").unwrap_or(spec) } else { spec }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A [`Gather`] is made when a request is split or fanned out, takes each part's reply in whatever order they
 //! come, and writes the whole when the last is there. It knows replies and nothing of connections or clients.
 
+mod deal;
 pub mod errand;
 mod splice;
 
@@ -10,6 +11,7 @@ use std::collections::HashSet;
 
 use crate::command::Merge;
 use crate::resp::{Proto, encode, reply};
+pub use deal::Deal;
 use errand::Errand;
 pub use splice::Splice;
 

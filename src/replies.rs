@@ -84,6 +84,14 @@ impl Ticket {
     }
 }
 
+/// A merge that is under way.
+#[derive(Debug)]
+struct Merging {
+    gather: Gather,
+    /// The part of another merge that its reply becomes, or [`WHOLE`].
+    outer: u32,
+}
+
 /// One part of a merge that is under way.
 #[derive(Clone, Copy, Debug)]
 struct Part {
@@ -156,7 +164,7 @@ impl Queue {
 #[derive(Debug, Default)]
 pub struct Replies {
     queues: Slab<Queue>,
-    gathers: Slab<Gather>,
+    gathers: Slab<Merging>,
     /// The parts of the merges that have not answered.
     parts: Slab<Part>,
     /// Clients whose output grew since they were last written to.
@@ -170,6 +178,8 @@ pub struct Replies {
     /// Errands that want another step.
     again: Vec<(Ticket, Box<dyn Errand>)>,
     merged: Vec<u8>,
+    /// One more than the part that the next request is given; 0 for none.
+    wrapper: u32,
     /// Merges that ended since somebody last asked.
     ended: u32,
     tally: Arc<Tally>,
@@ -228,7 +238,8 @@ impl Replies {
         queue.tail = queue.tail.wrapping_add(1);
         queue.charged += charge;
         self.open += 1;
-        Some(Ticket { client, generation: queue.generation, sequence, part: WHOLE, charge: charge as u32 })
+        let part = std::mem::take(&mut self.wrapper).wrapping_sub(1);
+        Some(Ticket { client, generation: queue.generation, sequence, part, charge: charge as u32 })
     }
 
     /// A ticket for a request that no client made: nobody gets the reply.
@@ -237,20 +248,12 @@ impl Replies {
         Ticket { client: ClientId::MAX, generation: 0, sequence: 0, part: WHOLE, charge: 0 }
     }
 
-    /// A ticket for a request of the proxy's own, whose reply nobody wants.
-    pub fn nobodys(&mut self) -> Option<Ticket> {
-        let nobody = self.open();
-        let ticket = self.reserve(nobody, 0);
-        self.close(nobody);
-        ticket
-    }
-
     /// Turns a ticket into one for each part of a merge, in order.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed in: nobody may use it again")]
     pub fn split(&mut self, whole: Ticket, gather: Gather, parts: u32) -> impl Iterator<Item = Ticket> {
-        let gather = self.gathers.insert(gather) as u32;
+        let Ticket { client, generation, sequence, charge, part: outer } = whole;
+        let gather = self.gathers.insert(Merging { gather, outer }) as u32;
         self.open += u64::from(parts) - 1;
-        let Ticket { client, generation, sequence, charge, .. } = whole;
         let places = &mut self.parts;
         (0..parts).map(move |number| {
             let part = places.insert(Part { gather, number }) as u32;
@@ -296,9 +299,9 @@ impl Replies {
         {
             queue.charged -= ticket.charge as usize;
         }
-        let Some(gather) = self.gathers.get_mut(id as usize) else { return };
-        if gather.add(number, reply) {
-            let mut gather = self.gathers.remove(id as usize);
+        let Some(merging) = self.gathers.get_mut(id as usize) else { return };
+        if merging.gather.add(number, reply) {
+            let Merging { mut gather, outer } = self.gathers.remove(id as usize);
             let mut merged = std::mem::take(&mut self.merged);
             self.ended += 1;
             self.open += 1;
@@ -307,15 +310,15 @@ impl Replies {
                 Some(mut errand) => {
                     if errand.finish(&mut merged) == Outcome::Again && self.is_served(&ticket) {
                         self.merged = merged;
-                        self.again.push((Ticket { part: WHOLE, charge: 0, ..ticket }, errand));
+                        self.again.push((Ticket { part: outer, charge: 0, ..ticket }, errand));
                         return;
                     }
                 }
             }
-            if merged.starts_with(b"-") {
+            if outer == WHOLE && merged.starts_with(b"-") {
                 self.tally.errors.count(&merged);
             }
-            self.deliver(Ticket { part: WHOLE, charge: 0, ..ticket }, &merged);
+            self.deliver(Ticket { part: outer, charge: 0, ..ticket }, &merged);
             merged.clear();
             self.merged = if merged.capacity() > SPARE_MAX { Vec::new() } else { merged };
         }

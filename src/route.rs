@@ -5,8 +5,9 @@
 use crate::cluster::slot::slot;
 use crate::command::keys::{self, KeysError};
 use crate::command::{Keys, Merge, Pin, Plan, Refusal, Spec, Wording};
-use crate::resp::encode;
+use crate::merge::Gather;
 use crate::resp::request::Request;
+use crate::resp::{Proto, encode};
 
 /// Where a request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,22 @@ impl Parts {
     #[must_use]
     pub const fn keys(&self) -> usize {
         self.keys.len()
+    }
+
+    /// What folds the replies to all parts, for a command with `step` arguments for each key.
+    #[must_use]
+    pub fn gather(&self, merge: Merge, proto: Proto, step: usize) -> Gather {
+        let first = self.iter().filter_map(|part| part.arguments().next()).min().unwrap_or(1);
+        let mut order = Vec::with_capacity(self.keys());
+        let mut starts = Vec::with_capacity(self.keys());
+        for part in self.iter() {
+            starts.push(order.len() as u32);
+            order.extend(part.arguments().map(|at| ((at - first) / step) as u32));
+        }
+        match merge {
+            Merge::Concat => Gather::ordered(merge, proto, order, starts),
+            _ => Gather::new(merge, proto, starts.len() as u32),
+        }
     }
 
     /// The parts, one a slot.

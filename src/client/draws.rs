@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use super::errands;
 use super::state::{Flow, Room, Session, say};
 use crate::command::Spec;
+use crate::keyspace::DATABASES;
 use crate::merge::errand::{Answers, Around, Asks, Errand, Outcome, To};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
@@ -143,8 +144,9 @@ pub(super) fn config_get(session: &mut Session, client: ClientId, request: &Requ
     if names.is_empty() {
         return say(client, room, |out| encode::map(out, 0, proto));
     }
+    let databases = if room.options.keyspace.is_some() { DATABASES } else { 1 };
     let own = vec![
-        ("databases", "1".to_owned()),
+        ("databases", databases.to_string()),
         ("maxclients", room.process.max_clients.to_string()),
         ("timeout", room.options.idle_timeout.as_secs().to_string()),
         ("proto-max-bulk-len", room.options.max_bulk_bytes.to_string()),

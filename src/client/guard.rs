@@ -3,6 +3,8 @@
 //!
 //! An ordinary client pays one look at a flag for all of this.
 
+use std::rc::Rc;
+
 use super::state::{Flow, Room, Session, refuse};
 use super::subscriber;
 use crate::command::{Flags, Spec};
@@ -24,13 +26,28 @@ impl Session {
             let may_ask = spec.flags.has(Flags::NO_AUTH);
             return (!may_ask).then(|| refuse(client, "NOAUTH Authentication required.", room));
         }
+        let options = Rc::clone(&room.options);
+        if let Some(keyspace) = &options.keyspace {
+            return Some(self.dressed(client, spec, request, keyspace, room));
+        }
+        self.state_guard(client, spec, request, room)
+    }
+
+    /// The same for one who need not authenticate any more.
+    pub(super) fn state_guard(
+        &mut self,
+        client: ClientId,
+        spec: &'static Spec,
+        request: &Request<'_>,
+        room: &mut Room,
+    ) -> Option<Flow> {
         if self.transaction().is_some() {
             return self.within(client, spec, request, room);
         }
         if room.pubsub.has(client) {
             return if self.proto == Proto::Resp2 { subscriber::restrict(client, spec, request, room) } else { None };
         }
-        self.ordinary = true;
+        self.ordinary = room.options.keyspace.is_none();
         None
     }
 }

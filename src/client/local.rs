@@ -8,6 +8,7 @@ use super::state::{Flow, Room, Session, ok, refuse, say};
 use super::{ClusterView, Select, about, asking, draws, errands, info, logs, proxy, publish, setup, single};
 use crate::cluster::slot::slot;
 use crate::command::{Flags, Spec};
+use crate::keyspace::{DATABASES, Keyspace};
 use crate::replies::ClientId;
 use crate::resp::encode;
 use crate::resp::request::Request;
@@ -35,7 +36,7 @@ pub(super) fn answer(
         ("", "auth") => setup::auth(session, client, request, room),
         ("", "reset") => setup::reset(session, client, room),
         ("", "readonly" | "readwrite") => ok(client, room),
-        ("", "select") => select(client, request, room),
+        ("", "select") => select(session, client, request, room),
         ("", "time") => time(client, room),
         ("", "role") => role(client, room),
         ("", "info") => info::answer(session, client, request, room),
@@ -95,23 +96,35 @@ fn debug(session: &mut Session, client: ClientId, spec: &'static Spec, request: 
 }
 
 fn scan(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
-    match crate::scan::begin(request, session.proto) {
+    let only = room.options.keyspace.as_ref().map(Keyspace::slot);
+    match crate::scan::begin(request, session.proto, only) {
         Ok(page) => errands::begin(session, client, Box::new(page), request.frame().len(), room),
         Err(text) => refuse(client, text, room),
     }
 }
 
-fn select(client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+fn select(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
     let number =
         request.arg(1).and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse::<i64>().ok());
     match number {
         None => refuse(client, "ERR value is not an integer or out of range", room),
-        Some(0) => ok(client, room),
+        Some(0) => {
+            session.db = 0;
+            ok(client, room)
+        }
         Some(n) if i32::try_from(n).is_err() => {
             let text = "ERR value is out of range, value must between -2147483648 and 2147483647";
             refuse(client, text, room)
         }
         Some(n) if n < 0 => refuse(client, "ERR DB index is out of range", room),
+        // Each database of a keyspace has a prefix of its own.
+        Some(n) if room.options.keyspace.is_some() => match u16::try_from(n).ok().filter(|&db| db < DATABASES) {
+            Some(db) => {
+                session.db = db;
+                ok(client, room)
+            }
+            None => refuse(client, "ERR DB index is out of range", room),
+        },
         Some(_) if room.options.select == Select::Ignore => ok(client, room),
         Some(_) => {
             let text = "ERR SELECT is not possible: a cluster has only database 0 \

@@ -17,6 +17,7 @@ mod asking;
 mod auth;
 mod blocking;
 mod careful;
+mod dealt;
 pub mod desk;
 mod draws;
 pub mod errands;
@@ -24,11 +25,13 @@ mod glob;
 mod guard;
 mod helps;
 mod info;
+mod keyspace;
 mod learning;
 mod local;
 mod logs;
 mod nodes;
 mod pause;
+mod per_slot;
 mod pinned;
 pub mod process;
 mod proxy;
@@ -47,6 +50,8 @@ mod watch;
 
 pub use process::Process;
 pub use state::{Room, Session};
+
+use crate::keyspace::Keyspace;
 
 /// What one client may do and cost.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +83,12 @@ pub struct Options {
     pub allow: Vec<String>,
     /// `[commands] split`: which commands over several slots are split.
     pub split: Split,
+    /// `[commands] transactions`: over what a transaction may go.
+    pub transactions: Transactions,
+    /// `[keyspace] pin`: where the keys of all clients live; `None` leaves them where they are.
+    pub keyspace: Option<Keyspace>,
+    /// `[keyspace] channels`: whose the channels of a keyspace are.
+    pub channels: Channels,
     /// `[slowlog] max_len`: how many slow requests are kept; 0 keeps none.
     pub slow_entries: usize,
 }
@@ -129,6 +140,26 @@ pub enum Split {
     Off,
 }
 
+/// Whose the channels of a keyspace are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Channels {
+    /// The whole cluster's.
+    #[default]
+    Shared,
+    /// The application's own.
+    Own,
+}
+
+/// Over what a transaction may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transactions {
+    /// One slot, so that all of it is atomic.
+    #[default]
+    OneSlot,
+    /// Several slots: one transaction for each, which is atomic by itself.
+    PerSlot,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -145,6 +176,9 @@ impl Default for Options {
             deny: Vec::new(),
             allow: Vec::new(),
             split: Split::All,
+            transactions: Transactions::OneSlot,
+            keyspace: None,
+            channels: Channels::Shared,
             slow_entries: 128,
         }
     }

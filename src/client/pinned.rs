@@ -16,8 +16,10 @@
 //!
 //! After WATCH the client is pipelined again: its connection is kept for EXEC, other requests go the common way.
 
+use super::dealt::Dealt;
 use crate::backend::MULTI;
 use crate::command::{Merge, Spec};
+use crate::keyspace::Shape;
 
 /// What outlasts one request.
 #[derive(Debug, Default)]
@@ -39,6 +41,12 @@ pub(super) struct Transaction {
     pub(super) own: Vec<Own>,
     /// Those that concern all nodes: they are among the frames too.
     pub(super) wide: Vec<Wide>,
+    /// For keys in a keyspace: where each reply names some, and of which database; as long as `count`.
+    pub(super) shapes: Vec<(Shape, u16)>,
+    /// The database that the last SELECT in it chose.
+    pub(super) db: Option<u16>,
+    /// Its commands by slot, if it may go over several; then nothing of them is in `frames`.
+    pub(super) dealt: Option<Box<Dealt>>,
     /// The slot of all keys so far.
     pub(super) slot: Option<u16>,
     /// Whether it only reads.
@@ -79,6 +87,9 @@ impl Transaction {
             count: 0,
             own: Vec::new(),
             wide: Vec::new(),
+            shapes: Vec::new(),
+            dealt: None,
+            db: None,
             slot: watching,
             read: true,
             aborted: false,
@@ -119,6 +130,13 @@ impl Transaction {
         self.wide.push(Wide { place: self.count, merge, read, frame: frame.into() });
         self.held += frame.len() + size_of::<Wide>();
         self.queue(frame, read);
+    }
+
+    /// A command was dealt, which takes `bytes`.
+    pub(super) const fn dealt_one(&mut self, bytes: usize, read: bool) {
+        self.held += bytes;
+        self.read &= read;
+        self.count += 1;
     }
 
     /// Queues a command that the proxy answers.

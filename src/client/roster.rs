@@ -153,7 +153,7 @@ impl Session {
         let said = &self.introduction;
         let [channels, patterns, shards] = room.pubsub.counts(client);
         format!(
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db=0 sub={channels} psub={patterns} ssub={shards} multi={} \
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db={} sub={channels} psub={patterns} ssub={shards} multi={} \
              qbuf={unread} qbuf-free={spare} argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={in_flight} omem={held} \
              tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
             self.id,
@@ -163,6 +163,7 @@ impl Session {
             seconds(room.now.saturating_sub(self.since)),
             seconds(self.idle_ms(room.now)),
             self.marks(room.pubsub.has(client)),
+            self.db,
             self.pinned.as_ref().and_then(|pinned| pinned.transaction.as_ref()).map_or(-1, |open| open.count as i64),
             size_of::<Self>() + self.inbox.capacity() + held,
             self.last_command.map_or_else(|| "NULL".to_owned(), Spec::full_name),

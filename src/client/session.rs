@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse, wrong_arity};
-use super::{Split, blocking, learning, local, publish, subscriber};
+use super::{blocking, learning, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Pin, Spec};
 use crate::merge::Gather;
@@ -162,10 +162,17 @@ impl Session {
         {
             return self.note(spec, flow, room);
         }
+        let flow = self.go(client, spec, request, room);
+        self.note(spec, flow, room)
+    }
+
+    /// Sends a request on its way.
+    #[inline]
+    pub(super) fn go(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Flow {
         if !spec.arity_ok(request.argc()) {
             return wrong_arity(client, spec, room);
         }
-        let flow = match route::route(spec, request, &mut room.parts) {
+        match route::route(spec, request, &mut room.parts) {
             Ok(Route::Slot(slot)) => self.forward(client, spec, request, slot, room),
             Ok(Route::Any) => self.any(client, spec, request, room),
             Ok(Route::Split(merge)) => self.split(client, spec, request, merge, room),
@@ -178,8 +185,7 @@ impl Session {
             Ok(Route::Publish(slot)) => publish::publish(self, client, spec, request, slot, room),
             Ok(Route::Pin(pin)) => self.pin(client, spec, request, pin, room),
             Err(refused) => self.refused(client, spec, request, refused, room),
-        };
-        self.note(spec, flow, room)
+        }
     }
 
     /// Remembers and counts a request that was taken.
@@ -265,12 +271,7 @@ impl Session {
 
     /// One sub-request a slot; all of a node's leave in one write.
     fn split(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, merge: Merge, room: &mut Room) -> Flow {
-        let may_split = match room.options.split {
-            Split::All => true,
-            Split::Reads => spec.flags.has(Flags::READONLY),
-            Split::Off => false,
-        };
-        if !may_split {
+        if !room.may_split(spec) {
             return refuse(client, &Refused::CrossSlot.to_string(), room);
         }
         let parts = std::mem::take(&mut room.parts);
@@ -279,18 +280,7 @@ impl Session {
             && let Some(whole) = room.replies.reserve(client, request.frame().len())
         {
             let step = route::step(spec);
-            let first = parts.iter().filter_map(|part| part.arguments().next()).min().unwrap_or(1);
-            let mut order = Vec::with_capacity(parts.keys());
-            let mut starts = Vec::with_capacity(parts.keys());
-            for part in parts.iter() {
-                starts.push(order.len() as u32);
-                order.extend(part.arguments().map(|at| ((at - first) / step) as u32));
-            }
-            let count = starts.len() as u32;
-            let gather = match merge {
-                Merge::Concat => Gather::ordered(merge, self.proto, order, starts),
-                _ => Gather::new(merge, self.proto, count),
-            };
+            let (gather, count) = (parts.gather(merge, self.proto, step), parts.iter().count() as u32);
             let read = spec.flags.has(Flags::READONLY);
             for (ticket, part) in room.replies.split(whole, gather, count).zip(parts.iter()) {
                 room.frame.clear();

@@ -136,6 +136,7 @@ pub(super) fn reset(session: &mut Session, client: ClientId, room: &mut Room) ->
     session.user = None;
     session.ordinary = false;
     session.unpin(client, room);
+    session.db = 0;
     session.introduction = Introduction::default();
     session.hears = Hears::All;
     room.replies.unmute(client);

@@ -10,9 +10,9 @@ use super::desk::{Inquiry, Pause, Watch};
 use super::pinned::Pinned;
 use super::rights::Rights;
 use super::slow::Ring;
-use super::{Options, Process, auth};
+use super::{Options, Process, Split, Transactions, auth};
 use crate::backend::{Backend, Millis};
-use crate::command::Spec;
+use crate::command::{Flags, Spec};
 use crate::pubsub::Subscriptions;
 use crate::replies::{ClientId, Replies};
 use crate::resp::request::Decoder;
@@ -100,6 +100,20 @@ impl Room {
     /// Whether requests have to be looked at one by one before they are taken.
     pub(super) const fn is_alert(&self) -> bool {
         self.watch.is_on() || self.pause.is_some() || self.rights.deny_something()
+    }
+
+    /// Whether the operator lets commands like this one be split.
+    pub(super) fn may_split(&self, spec: &Spec) -> bool {
+        match self.options.split {
+            Split::All => true,
+            Split::Reads => spec.flags.has(Flags::READONLY),
+            Split::Off => false,
+        }
+    }
+
+    /// Whether transactions are dealt to the slots of their keys.
+    pub(super) fn deals(&self) -> bool {
+        self.options.transactions == Transactions::PerSlot
     }
 
     /// Whether there is a user of this name.
@@ -203,6 +217,8 @@ pub struct Session {
     /// Whether its requests need no look at who it is and what it has begun; see [`Session::guard`].
     pub(super) ordinary: bool,
     pub(super) pinned: Option<Box<Pinned>>,
+    /// The database of its keyspace, if its keys live in one.
+    pub(super) db: u16,
     pub(super) closing: bool,
     /// When the last bytes came.
     pub(super) active: Millis,
@@ -230,6 +246,7 @@ impl Session {
             hears: Hears::All,
             ordinary: false,
             pinned: None,
+            db: 0,
             closing: false,
             active: now,
         }

@@ -119,7 +119,14 @@ impl Session {
             transaction.frames = Vec::new();
             return refuse(client, "ERR the transaction is larger than limits.client_input allows", room);
         }
+        if room.deals() && !transaction.is_watched() {
+            return self.deal(client, spec, request, place, room);
+        }
         match place {
+            Place::Split(_) => {
+                transaction.aborted = true;
+                return refuse(client, &Refused::CrossSlot.to_string(), room);
+            }
             Place::Slot(slot) if !transaction.bind(slot) => {
                 transaction.aborted = true;
                 return refuse(client, &Refused::CrossSlot.to_string(), room);
@@ -158,6 +165,9 @@ impl Session {
             own.splice.write(std::iter::empty::<&[u8]>(), &mut out);
             return say(client, room, |reply| reply.extend_from_slice(&out));
         }
+        if transaction.dealt.is_some() {
+            return self.exec_dealt(client, room);
+        }
         let slot = slot.unwrap_or_else(|| room.backend.any_slot());
         let lane = match self.lane(client, slot, room) {
             Ok(lane) => lane,
@@ -183,14 +193,21 @@ impl Session {
 
     /// Ends the transaction and gives what is to be sent; the proxy's own commands in it are run now.
     fn finish(&mut self, room: &mut Room) -> Unit {
-        let transaction = self.pinned.take().and_then(|pinned| pinned.transaction);
-        let mut transaction = transaction.unwrap_or_else(|| Transaction::new(None));
+        let (mut transaction, own) = self.end(room);
         transaction.frames.extend_from_slice(EXEC);
         let mut splice = Splice::new(self.proto);
-        for own in &transaction.own {
-            splice.add_own(own.place, self.own_reply(own, room));
+        for (place, reply) in own {
+            splice.add_own(place, reply);
         }
         Unit { frames: transaction.frames, read: transaction.read, wide: transaction.wide, splice }
+    }
+
+    /// Ends the transaction and gives it, with the replies to the proxy's own commands by their places.
+    pub(super) fn end(&mut self, room: &mut Room) -> (Transaction, Vec<(usize, Vec<u8>)>) {
+        let transaction = self.pinned.take().and_then(|pinned| pinned.transaction);
+        let transaction = transaction.unwrap_or_else(|| Transaction::new(None));
+        let own = transaction.own.iter().map(|own| (own.place, self.own_reply(own, room))).collect();
+        (transaction, own)
     }
 
     /// What the proxy answers to one of its own commands, caught in a queue that belongs to no client.
@@ -253,9 +270,12 @@ fn send_around(
 }
 
 /// Where a command inside a transaction is run.
-enum Place {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
     /// On the owner of its keys' slot.
     Slot(u16),
+    /// In parts, on the owners of several slots: `Parts` has them.
+    Split(Merge),
     /// On the node that runs the transaction, whichever it is.
     Node,
     /// Here.
@@ -267,6 +287,7 @@ enum Place {
 fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<Place, String> {
     match route::route(spec, request, &mut room.parts).map_err(|refused| refused.to_string())? {
         Route::Slot(slot) => Ok(Place::Slot(slot)),
+        Route::Split(merge) if room.deals() && room.may_split(spec) => Ok(Place::Split(merge)),
         Route::Split(_) => Err(Refused::CrossSlot.to_string()),
         Route::Pin(Pin::Blocking) => match route::one_slot(spec, request) {
             Ok(slot) => Ok(slot.map_or(Place::Node, Place::Slot)),

@@ -21,7 +21,7 @@ pub(super) fn show(session: &Session, request: &Request<'_>, room: &mut Room) {
     let now = wall_clock();
     let lines = &mut room.watch.lines;
     // Writing to a vector cannot fail.
-    let _ = write!(lines, "+{}.{:06} [0 {}]", now.as_secs(), now.subsec_micros(), session.peer);
+    let _ = write!(lines, "+{}.{:06} [{} {}]", now.as_secs(), now.subsec_micros(), session.db, session.peer);
     for arg in shown::arguments(request) {
         lines.push(b' ');
         shown::quote(arg, lines);

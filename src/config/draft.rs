@@ -13,7 +13,8 @@ use super::units;
 use super::{Config, commands};
 use crate::admin::Token;
 use crate::backend::Credentials;
-use crate::client::User;
+use crate::client::{Channels, User};
+use crate::keyspace::Keyspace;
 
 /// A value as a source gave it.
 pub(super) enum Given {
@@ -113,6 +114,7 @@ impl Draft {
                 commands::check(&rules, *allows)?;
                 *at(config) = rules;
             }
+            Kind::Keyspace(at) => *at(config) = Some(keyspace(given)?),
             Kind::Seeds => self.put_seeds(given, at)?,
             Kind::Username => self.cluster_username = Some(name(given)?),
             Kind::Secret { whose, in_file, .. } => {
@@ -213,6 +215,9 @@ impl Draft {
             }
         };
         self.gather_users();
+        let client = &mut self.config.client;
+        let own_channels = client.channels == Channels::Own;
+        client.keyspace = client.keyspace.take().map(|keyspace| keyspace.with_own_channels(own_channels));
     }
 
     /// Credentials in seeds become those of the cluster; two that differ are a mistake.
@@ -317,6 +322,16 @@ pub(super) fn name(given: &Given) -> Result<String, Wrong> {
         return Err(Wrong::new("a name has no spaces and is not empty", "write a name such as \"app\""));
     }
     Ok(name.to_owned())
+}
+
+/// The name of a keyspace.
+fn keyspace(given: &Given) -> Result<Keyspace, Wrong> {
+    let name = text(given, "\"app1\"")?;
+    let longest = crate::keyspace::LONGEST;
+    Keyspace::new(name).ok_or_else(|| {
+        let instead = format!("write 1 to {longest} letters, digits, '.', '-' and '_', such as \"app1\"");
+        Wrong::new(format!("\"{name}\" cannot be the name of a keyspace"), instead)
+    })
 }
 
 fn filled(secret: String, what: &str) -> Result<String, Wrong> {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use super::Config;
 use super::log::{Format, Level};
 use super::mistake::Wrong;
-use crate::client::{ClusterView, Select, Split};
+use crate::client::{Channels, ClusterView, Select, Split, Transactions};
+use crate::keyspace::Keyspace;
 use crate::net::Addr;
 
 /// One key.
@@ -48,6 +49,8 @@ pub(super) enum Kind {
     Choice(&'static dyn Pick),
     /// A list of commands and categories of commands; whether they are to be allowed.
     Commands { at: fn(&mut Config) -> &mut Vec<String>, allows: bool },
+    /// Where the keys of all clients live.
+    Keyspace(fn(&mut Config) -> &mut Option<Keyspace>),
     /// The nodes to ask first.
     Seeds,
     /// The name that the proxy has at the nodes.
@@ -173,6 +176,14 @@ const CLUSTER: &dyn Pick = &Words {
 const SPLIT: &dyn Pick =
     &Words { all: &[("all", Split::All), ("reads", Split::Reads), ("off", Split::Off)], at: |c| &mut c.client.split };
 
+const TRANSACTIONS: &dyn Pick = &Words {
+    all: &[("one_slot", Transactions::OneSlot), ("per_slot", Transactions::PerSlot)],
+    at: |c| &mut c.client.transactions,
+};
+
+const CHANNELS: &dyn Pick =
+    &Words { all: &[("shared", Channels::Shared), ("own", Channels::Own)], at: |c| &mut c.client.channels };
+
 const KB: usize = 1 << 10;
 const GB: usize = 1 << 30;
 const MS: Duration = Duration::from_millis(1);
@@ -229,8 +240,11 @@ pub(super) static KEYS: &[Key] = &[
     key("commands.deny", Kind::Commands { at: |c| &mut c.client.deny, allows: false }),
     key("commands.allow", Kind::Commands { at: |c| &mut c.client.allow, allows: true }),
     key("commands.split", Kind::Choice(SPLIT)),
+    key("commands.transactions", Kind::Choice(TRANSACTIONS)),
     key("compat.select", Kind::Choice(SELECT)),
     key("compat.cluster", Kind::Choice(CLUSTER)),
+    key("keyspace.pin", Kind::Keyspace(|c| &mut c.client.keyspace)),
+    key("keyspace.channels", Kind::Choice(CHANNELS)),
     key("slowlog.threshold", Kind::Time { at: |c| &mut c.backend.slow_threshold, least: MS, zero: true }),
     key("slowlog.max_len", Kind::Count { at: |c| &mut c.client.slow_entries, least: 0, most: 1 << 20 }),
     key("log.level", Kind::Choice(LEVEL)),

@@ -138,6 +138,9 @@ impl Subscriptions {
 
     /// Gives a message to every client of a topic, framed as each of them speaks.
     pub(super) fn spread(&mut self, id: TopicId, frame: &[u8], replies: &mut Replies) {
+        if self.spread_own(id, frame, replies) {
+            return;
+        }
         let Some(topic) = self.topics.get(id as usize) else { return };
         let body = frame.get(1..).unwrap_or_default();
         for seat in topic.seats.iter().filter(|seat| seat.told) {
@@ -281,7 +284,7 @@ impl Subscriptions {
 }
 
 /// The bulk strings of a frame, from behind its header.
-struct Parts<'a>(&'a [u8]);
+pub(super) struct Parts<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Parts<'a> {
     type Item = &'a [u8];

@@ -3,7 +3,7 @@
 //! A client is told that it is subscribed when the nodes have confirmed all that its command names, and gets
 //! messages from then on, so that none is missed behind the confirmation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::topic::{Seat, Topic};
@@ -30,12 +30,14 @@ pub(super) struct Member {
     pub(super) slow: bool,
     /// What it is subscribed to, by kind.
     topics: [BTreeSet<TopicId>; 3],
+    /// By which names, if those are not the topics' own.
+    pub(super) asked: BTreeMap<TopicId, BTreeSet<Rc<[u8]>>>,
     waiting: Option<Box<Waiting>>,
 }
 
 impl Member {
     fn new(proto: Proto) -> Self {
-        Self { proto, slow: false, topics: Default::default(), waiting: None }
+        Self { proto, slow: false, topics: Default::default(), asked: BTreeMap::new(), waiting: None }
     }
 
     fn topics(&mut self, kind: Kind) -> &mut BTreeSet<TopicId> {
@@ -54,7 +56,11 @@ impl Member {
     /// The count in confirmations: of channels and patterns together, or of shard channels.
     fn count(&self, kind: Kind) -> i64 {
         let [channels, patterns, shards] = &self.topics;
-        let count = if kind == Kind::Shard { shards.len() } else { channels.len() + patterns.len() };
+        let count = |topics: &BTreeSet<TopicId>| match self.asked.len() {
+            0 => topics.len(),
+            _ => topics.iter().map(|id| self.asked.get(id).map_or(1, BTreeSet::len)).sum(),
+        };
+        let count = if kind == Kind::Shard { count(shards) } else { count(channels) + count(patterns) };
         count as i64
     }
 }
@@ -83,10 +89,11 @@ impl Subscriptions {
     ) -> bool {
         let (mut told, mut fresh, mut left) = (Vec::new(), Vec::new(), BTreeSet::new());
         for &name in names {
-            let id = self.topic(kind, name);
+            let id = self.topic(kind, &self.name_at_nodes(kind, name));
             let member = self.members.entry(client).or_insert_with(|| Member::new(proto));
             let is_new = member.topics(kind).insert(id);
-            confirm(&mut told, proto, kind.begin(), Some(name), member.count(kind));
+            self.remember(client, id, name);
+            confirm(&mut told, proto, kind.begin(), Some(name), self.count(client, kind));
             if is_new {
                 fresh.push(id);
                 if let Some(topic) = self.topics.get_mut(id as usize) {
@@ -181,13 +188,18 @@ impl Subscriptions {
                 confirm(&mut out, proto, kind.end(), None, self.count(client, kind));
             }
             for id in all {
-                let name = self.topics.get(id as usize).map(|topic| Rc::clone(&topic.name)).unwrap_or_default();
+                let names = self.names_for(client, id);
                 self.leave(client, kind, id);
-                confirm(&mut out, proto, kind.end(), Some(&name), self.count(client, kind));
+                for name in names {
+                    confirm(&mut out, proto, kind.end(), Some(&name), self.count(client, kind));
+                }
             }
         }
         for &name in names {
-            if let Some(&id) = self.names_of(kind).get(name) {
+            let at_nodes = self.name_at_nodes(kind, name);
+            if let Some(&id) = self.names_of(kind).get(&*at_nodes)
+                && self.is_last(client, id, name)
+            {
                 self.leave(client, kind, id);
             }
             confirm(&mut out, proto, kind.end(), Some(name), self.count(client, kind));
@@ -204,7 +216,10 @@ impl Subscriptions {
 
     /// Takes a client's seat away, and with the last one the topic.
     fn leave(&mut self, client: ClientId, kind: Kind, id: TopicId) {
-        let was_in = self.members.get_mut(&client).is_some_and(|member| member.topics(kind).remove(&id));
+        let was_in = self.members.get_mut(&client).is_some_and(|member| {
+            member.asked.remove(&id);
+            member.topics(kind).remove(&id)
+        });
         let Some(topic) = self.topics.get_mut(id as usize).filter(|_| was_in) else { return };
         if let Some(at) = topic.seats.iter().position(|seat| seat.client == client) {
             topic.untold -= usize::from(!topic.seats.swap_remove(at).told);

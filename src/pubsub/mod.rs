@@ -19,6 +19,7 @@ mod feed;
 mod handover;
 mod incoming;
 mod members;
+mod own;
 mod pattern;
 mod place;
 pub mod registry;
@@ -37,6 +38,7 @@ use tokio::sync::mpsc;
 use crate::cluster::Hint;
 use crate::cluster::dial::Credentials;
 use crate::cluster::topology::Topology;
+use crate::keyspace::Keyspace;
 use crate::net::{Addr, Net, Ready, Token};
 use crate::replies::ClientId;
 use feed::{Dialed, Feed};
@@ -110,6 +112,8 @@ pub struct Surroundings {
     pub max_message: usize,
     /// How many bytes may wait for a client before it is too slow to be a subscriber.
     pub max_output: usize,
+    /// Where the keys of all clients live, if in one place.
+    pub keyspace: Option<Keyspace>,
     /// What the whole process is subscribed to.
     pub registry: Arc<Registry>,
 }

@@ -1,8 +1,32 @@
 //! What is not as usual: replies that their client does not want to hear, and what answers no request.
 
-use super::{ClientId, Place, Replies};
+use super::{ClientId, Merging, Part, Place, Replies, Ticket, WHOLE};
+use crate::merge::Gather;
+use crate::merge::errand::Errand;
 
 impl Replies {
+    /// A ticket for a request of the proxy's own, whose reply nobody wants.
+    pub fn nobodys(&mut self) -> Option<Ticket> {
+        let nobody = self.open();
+        let ticket = self.reserve(nobody, 0);
+        self.close(nobody);
+        ticket
+    }
+
+    /// The reply to the next request that is reserved a place goes through `errand` before it is its client's.
+    pub fn wrap(&mut self, errand: Box<dyn Errand>) {
+        let gather = self.gathers.insert(Merging { gather: Gather::step(errand, 1), outer: WHOLE }) as u32;
+        self.wrapper = self.parts.insert(Part { gather, number: 0 }) as u32 + 1;
+    }
+
+    /// Forgets what [`wrap`](Self::wrap) wanted, if no request came since.
+    pub fn unwrap(&mut self) {
+        let part = std::mem::take(&mut self.wrapper).wrapping_sub(1);
+        if let Some(Part { gather, .. }) = self.parts.try_remove(part as usize) {
+            self.gathers.try_remove(gather as usize);
+        }
+    }
+
     /// Appends to the output of `client` what answers no request: messages to a subscriber. The output holds whole
     /// replies only, so it stands between two of them, in front of those that have not come or wait for their turn.
     /// Gives how many bytes the client has not been sent.

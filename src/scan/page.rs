@@ -58,6 +58,8 @@ enum Then {
 pub struct Page {
     proto: Proto,
     filter: Filter,
+    /// The one slot to walk over.
+    only: Option<u16>,
     step: Step,
     /// What follows a check.
     then: Then,
@@ -73,12 +75,14 @@ pub struct Page {
     width: u8,
 }
 
-/// Begins the page that `request`, a SCAN, asks for; an error text if it asks wrongly.
-pub fn begin(request: &Request<'_>, proto: Proto) -> Result<Page, &'static str> {
+/// Begins the page that `request`, a SCAN, asks for; an error text if it asks wrongly. With `only`, the walk is over
+/// that slot alone.
+pub fn begin(request: &Request<'_>, proto: Proto, only: Option<u16>) -> Result<Page, &'static str> {
     let (cursor, filter) = filter::read(request)?;
     let mut page = Page {
         proto,
         filter,
+        only,
         step: Step::Check { each: false },
         then: Then::End,
         answers: Answers::default(),
@@ -90,10 +94,11 @@ pub fn begin(request: &Request<'_>, proto: Proto) -> Result<Page, &'static str> 
         width: 0,
     };
     page.step = match cursor {
+        Cursor::Table(spot) if only.is_some_and(|only| only != spot.slot) => return Err("ERR invalid cursor"),
         Cursor::Table(spot) => Step::Table(table::Step::at(spot, &page.filter)),
         Cursor::Slots { next, width } => {
             page.width = width;
-            page.slots_from(next)
+            page.slots_from(only.unwrap_or(next))
         }
     };
     Ok(page)
@@ -102,7 +107,8 @@ pub fn begin(request: &Request<'_>, proto: Proto) -> Result<Page, &'static str> 
 impl Page {
     /// The step that asks for the slots from `first` on.
     fn slots_from(&self, first: u16) -> Step {
-        let count = (1_u16 << self.width.min(MAX_WIDTH)).min(SLOTS.saturating_sub(first)).max(1);
+        let width = if self.only.is_some() { 0 } else { self.width };
+        let count = (1_u16 << width.min(MAX_WIDTH)).min(SLOTS.saturating_sub(first)).max(1);
         let wanted = self.filter.count;
         let limit = if count == 1 { MANY.max(2 * wanted) } else { (4 * wanted / usize::from(count)).max(16) };
         Step::Slots { first, count, limit }
@@ -110,7 +116,7 @@ impl Page {
 
     /// What follows when all slots before `next` are done.
     fn after(&self, next: u16) -> Then {
-        if next >= SLOTS { Then::End } else { Then::Go(self.slots_from(next)) }
+        if next >= SLOTS || self.only.is_some() { Then::End } else { Then::Go(self.slots_from(next)) }
     }
 
     /// Reads the answers to the step; an error reply if the client is to get one.

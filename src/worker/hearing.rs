@@ -26,6 +26,7 @@ pub(super) fn subscriptions(
         answer_timeout: options.request_timeout,
         max_message: options.max_reply_bytes,
         max_output: process.options.max_subscriber_bytes,
+        keyspace: process.options.keyspace.clone(),
         registry: Arc::clone(&process.registry),
     };
     Subscriptions::new(around, seed)

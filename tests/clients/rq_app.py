@@ -49,8 +49,16 @@ def failures_and_retries():
     expect(len(FailedJobRegistry(queue=queue)), 1)
     FailedJobRegistry(queue=queue).requeue(job)
     expect(queue.count, 1)
+    work()
+    expect(job.get_status(refresh=True).value, "failed")
+
+
+@feature
+def emptying_a_queue():
+    queue.enqueue(max, 1, 2)
     queue.empty()
     expect(queue.count, 0)
+    queue.delete(delete_jobs=False)
 
 
 @feature

@@ -9,6 +9,8 @@
 //! - `%` lines: elements in any order, because a hash table's order differs from process to process;
 //! - what a cluster refuses is not generated: other databases (`COPY … DB 1`, `SELECT 1`), keys of two slots.
 
+use std::net::SocketAddr;
+
 use crate::harness::{Client, Random, Reply, direct, long, plain, proxy, tell};
 
 const GRAMMAR: &str = include_str!("differential/grammar.txt");
@@ -175,11 +177,11 @@ fn shown(words: &[String]) -> String {
 }
 
 /// Commands of one family in one protocol; gives what differed.
-fn family(name: &str, resp3: bool, count: usize, seed: u64) -> Vec<String> {
+fn family(between: [SocketAddr; 2], name: &str, resp3: bool, count: usize, seed: u64) -> Vec<String> {
     let rules: Vec<Rule> = rules().into_iter().filter(|rule| rule.family == name).collect();
     let mut random = Random::new(seed ^ name.bytes().fold(u64::from(resp3), |hash, byte| hash * 31 + u64::from(byte)));
     let connect = |addr| if resp3 { Client::resp3(addr) } else { Client::connect(addr) };
-    let (mut through, mut single) = (connect(proxy().addr()), connect(plain().addr()));
+    let [mut through, mut single] = between.map(connect);
     let mut differ = Vec::new();
     let mut history: Vec<String> = Vec::new();
     for n in 0..count {
@@ -208,6 +210,21 @@ fn family(name: &str, resp3: bool, count: usize, seed: u64) -> Vec<String> {
     differ
 }
 
+/// Commands of every family in both protocols, `count` of each; gives some of what differed.
+pub(crate) fn differences(through: SocketAddr, single: SocketAddr, count: usize, seed: u64) -> Vec<String> {
+    let mut names: Vec<String> = rules().into_iter().map(|rule| rule.family).collect();
+    names.dedup();
+    let mut differ = Vec::new();
+    for name in &names {
+        for resp3 in [false, true] {
+            let found = family([through, single], name, resp3, count, seed);
+            differ.extend(found.into_iter().take(6).map(|what| format!("{name}, RESP3 {resp3}: {what}")));
+        }
+    }
+    tell(&format!("{} commands in {} families, LIVE_SEED={seed}", 2 * count * names.len(), names.len()));
+    differ
+}
+
 #[test]
 fn generated_commands_are_answered_as_by_a_single_server() {
     if direct() {
@@ -215,17 +232,6 @@ fn generated_commands_are_answered_as_by_a_single_server() {
     }
     let seed = Random::seed();
     let count = if long() { 30_000 } else { 1_200 };
-    let mut names: Vec<String> = rules().into_iter().map(|rule| rule.family).collect();
-    names.dedup();
-    let mut asked = 0;
-    let mut differ = Vec::new();
-    for name in &names {
-        for resp3 in [false, true] {
-            asked += count;
-            let found = family(name, resp3, count, seed);
-            differ.extend(found.into_iter().take(6).map(|what| format!("{name}, RESP3 {resp3}: {what}")));
-        }
-    }
-    tell(&format!("{asked} commands in {} families, LIVE_SEED={seed}", names.len()));
+    let differ = differences(proxy().addr(), plain().addr(), count, seed);
     assert!(differ.is_empty(), "LIVE_SEED={seed}: {} differ:\n{}", differ.len(), differ.join("\n"));
 }

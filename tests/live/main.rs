@@ -21,6 +21,8 @@ mod inline;
 mod missing;
 mod operators;
 mod order;
+mod per_slot;
+mod pinned;
 mod points;
 mod pubsub;
 mod scan;

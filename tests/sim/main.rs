@@ -26,6 +26,8 @@ mod losses;
 mod maps;
 mod net;
 mod order;
+mod per_slot;
+mod pinned;
 mod proxy;
 mod pubsub;
 mod redirects;

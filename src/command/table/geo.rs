@@ -1,6 +1,6 @@
 //! Positions on the earth, which are sorted sets underneath.
 
-use super::{KEY, MEMBER_RADIUS, RADIUS, TWO};
+use super::{KEY, RADIUS, TWO};
 use crate::command::{Flags, Plan::ByKey, Spec};
 
 pub(super) const ROWS: &[Spec] = rows! {
@@ -10,7 +10,7 @@ pub(super) const ROWS: &[Spec] = rows! {
     "geopos"               -2 KEY           [READONLY]                  ByKey;
     "georadius"            -6 RADIUS        [WRITE DENYOOM MOVABLEKEYS] ByKey;
     "georadius_ro"         -6 KEY           [READONLY]                  ByKey;
-    "georadiusbymember"    -5 MEMBER_RADIUS [WRITE DENYOOM MOVABLEKEYS] ByKey;
+    "georadiusbymember"    -5 RADIUS        [WRITE DENYOOM MOVABLEKEYS] ByKey;
     "georadiusbymember_ro" -5 KEY           [READONLY]                  ByKey;
     "geosearch"            -7 KEY           [READONLY]                  ByKey;
     "geosearchstore"       -8 TWO           [WRITE DENYOOM]             ByKey;

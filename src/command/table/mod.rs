@@ -53,10 +53,6 @@ const fn counted(at: u8, wording: Wording) -> Keys {
     Keys::Counted { at, wording }
 }
 
-const fn radius(from: u8) -> Keys {
-    Keys::After { words: &["STORE", "STOREDIST"], from, options: &[] }
-}
-
 const NONE: &[Keys] = &[];
 const KEY: &[Keys] = &[range(1, 1, 1)];
 const SECOND: &[Keys] = &[range(2, 2, 1)];
@@ -75,8 +71,8 @@ const TIMED_POP: &[Keys] = &[counted(2, Wording::Pop)];
 const STREAMS: &[Keys] = &[Keys::Streams];
 const SORT: &[Keys] =
     &[range(1, 1, 1), Keys::After { words: &["STORE"], from: 2, options: &[("BY", 1), ("GET", 1), ("LIMIT", 2)] }];
-const RADIUS: &[Keys] = &[range(1, 1, 1), radius(6)];
-const MEMBER_RADIUS: &[Keys] = &[range(1, 1, 1), radius(5)];
+// A node looks from there on, whichever of the two it is.
+const RADIUS: &[Keys] = &[range(1, 1, 1), Keys::After { words: &["STORE", "STOREDIST"], from: 5, options: &[] }];
 // It is refused, so the form with several keys at its end needs no rule.
 const MIGRATE: &[Keys] = &[range(3, 3, 1)];
 
