@@ -157,7 +157,14 @@ impl Backend {
                 self.view.note_moving(request.pending.slot, self.now);
                 self.later(hint, &answer, request, replies);
             }
-            Verdict::Stale => self.later(Hint::Stale, &answer, request, replies),
+            Verdict::Stale => {
+                let is_sent_away = request.pending.traits.blocks();
+                self.later(Hint::Stale, &answer, request, replies);
+                if is_sent_away {
+                    // The node closes the connections of those whom it sends away: nobody may be given this one.
+                    drop(self.discard(pipe));
+                }
+            }
             Verdict::Unauthenticated => {
                 self.unauthenticated(proto, request, replies);
                 return Err(Broken::Unauthenticated);

@@ -357,16 +357,20 @@ impl Backend {
         }
     }
 
-    /// A client that is blocked on a node which lost its slot is told so by that node, if it still can.
+    /// A client that is blocked on a node which lost its slot is told so by that node, if it still can. It is patient
+    /// again when the slot is back: maps of the time of a failover contradict each other.
     pub(super) fn hurry(&mut self, pipe: PipelineId) {
+        let timeout = self.timeout();
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let Holder::Lent(key) = pipeline.holder else { return };
-        let slot = self.loans.get(&key).map(|loan| loan.slot);
-        if pipeline.in_flight() > 0 && slot.is_some_and(|slot| self.view.owner(slot) != pipeline.node) {
-            let limit = self.now + self.options.request_timeout.as_millis() as Millis;
-            pipeline.deadline = pipeline.deadline.min(limit);
-            self.wake_by(limit);
+        let Some(loan) = self.loans.get(&key).filter(|_| pipeline.in_flight() > 0) else { return };
+        if loan.asking || self.view.owner(loan.slot) == pipeline.node {
+            pipeline.deadline = loan.until.map_or(NEVER, |until| until + timeout);
+        } else {
+            pipeline.deadline = pipeline.deadline.min(self.now + timeout);
         }
+        let deadline = pipeline.deadline;
+        self.wake_by(deadline);
     }
 
     /// Forgets a loan of which nothing is left.

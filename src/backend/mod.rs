@@ -304,7 +304,8 @@ impl Backend {
         self.send_as(traits, request, lane, ticket);
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+    #[inline(always)]
     fn send_as(&mut self, traits: Traits, request: Outgoing<'_>, lane: Lane, ticket: Ticket) {
         let pending = self.pending(traits, &request, ticket);
         if self.wake_at == NEVER {
