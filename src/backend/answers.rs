@@ -157,14 +157,7 @@ impl Backend {
                 self.view.note_moving(request.pending.slot, self.now);
                 self.later(hint, &answer, request, replies);
             }
-            Verdict::Stale => {
-                let is_sent_away = request.pending.traits.blocks();
-                self.later(Hint::Stale, &answer, request, replies);
-                if is_sent_away {
-                    // The node closes the connections of those whom it sends away: nobody may be given this one.
-                    drop(self.discard(pipe));
-                }
-            }
+            Verdict::Stale => self.stale(&answer, request, replies),
             Verdict::Unauthenticated => {
                 self.unauthenticated(proto, request, replies);
                 return Err(Broken::Unauthenticated);
@@ -267,6 +260,16 @@ impl Backend {
         request.pending.traits = request.pending.traits.plain();
         request.pending.len = request.frame.len() as u32;
         Some(request)
+    }
+
+    /// The node is no primary any more.
+    fn stale(&mut self, answer: &Answer<'_>, request: Taken, replies: &mut Replies) {
+        let is_sent_away = request.pending.traits.blocks();
+        self.later(Hint::Stale, answer, request, replies);
+        if is_sent_away {
+            // The node closes the connections of those whom it sends away: nobody may be given this one.
+            drop(self.discard(answer.pipe));
+        }
     }
 
     /// The node did not run the request but may do so later: again until the deadline, then its answer as it is.
