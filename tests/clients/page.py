@@ -59,9 +59,15 @@ def result(runs):
     if last is not first:
         said += f"; by default not: {failing(first)}"
     missing = [name for name in last.failed if name in last.program.cannot]
-    if missing:
-        said += "; cannot: " + "; ".join(f"{name} ({last.program.cannot[name]})" for name in missing)
-    return said
+    if len(missing) > len(last.ok):
+        return "does not work: " + impossible(last.program.cannot, missing)
+    return f"{said}; cannot: {impossible(last.program.cannot, missing)}" if missing else said
+
+
+def impossible(cannot, missing):
+    """What a client cannot do, each reason once."""
+    reasons = dict.fromkeys(cannot[name] for name in missing)
+    return "; ".join(f"{listed([name for name in missing if cannot[name] == why])} ({why})" for why in reasons)
 
 
 def page(results, versions):

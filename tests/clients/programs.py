@@ -17,6 +17,15 @@ DATABASES = [DEFAULT, PER_SLOT, PER_SLOT + '[compat]\nselect = "ignore"\n', PIN]
 DJANGO = "django.core.cache.backends.redis.RedisCache"
 DJANGO_REDIS = "django_redis.cache.RedisCache"
 
+MADE_UP = "its scripts make up names of keys; use a hash tag as its prefix"
+BULLMQ = dict.fromkeys(
+    [
+        "jobs", "delayed and prioritized jobs", "retries and failures", "waiting for a result", "repeated jobs",
+        "flows", "pause, drain, obliterate",
+    ],
+    MADE_UP,
+)
+
 
 @dataclass
 class Program:
@@ -59,7 +68,7 @@ PROGRAMS = [
     Program("node-redis 5", "node:redis5", "RESP3", node("node_redis", "redis5", "3"), settings=ALL),
     Program("node-redis 6", "node:redis", "RESP2", node("node_redis", "redis", "2"), settings=ALL),
     Program("node-redis 6", "node:redis", "RESP3", node("node_redis", "redis", "3"), settings=ALL),
-    Program("BullMQ", "node:bullmq", "RESP3", node("node_bullmq"), settings=PINNED),
+    Program("BullMQ", "node:bullmq", "RESP3", node("node_bullmq"), cannot=BULLMQ),
     Program("BullMQ", "node:bullmq", "RESP3", node("node_bullmq", "{{bull}}"), "with a hash tag as its prefix"),
     Program("Bee-Queue", "node:bee-queue", "RESP2", node("node_bee", "bq"), settings=PINNED),
     Program("Bee-Queue", "node:bee-queue", "RESP2", node("node_bee", "{{bq}}"), "with a hash tag as its prefix"),
