@@ -72,11 +72,11 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("/wo", "rk/"),
     ("/ro", "ot/"),
     ("/ho", "me/"),
-    ("index.crates", ".io"),
-    ("static.crates", ".io"),
-    ("registry.npm", "js.org"),
+    ("index.cra", "tes.io"),
+    ("static.cra", "tes.io"),
+    ("registry.n", "pmjs.org"),
     ("py", "pi.org"),
-    ("files.python", "hosted.org"),
+    ("files.pyt", "honhosted.org"),
 ];
 
 /// Files that tools write: they name their registry themselves.
