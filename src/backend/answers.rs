@@ -50,6 +50,9 @@ impl Backend {
     /// Takes what a node sent: delivers whole replies, keeps the rest.
     pub(super) fn received(&mut self, pipe: PipelineId, fresh: &[u8], replies: &mut Replies) -> Result<(), Broken> {
         let Some(mut pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
+        if pipeline.passage.is_some() {
+            return self.received_in_pieces(pipe, fresh, replies);
+        }
         let mut kept = std::mem::take(&mut pipeline.inbox);
         let bytes = if kept.is_empty() {
             fresh
@@ -86,6 +89,12 @@ impl Backend {
             // The rest of it would be taken for the beginning of the next reply.
             return Err(Broken::Unasked);
         }
+        if pipeline.scanner.least() > self.options.stream_above
+            && self.begin_stream(pipe, bytes.get(at..).unwrap_or_default(), replies)
+        {
+            return self.received_in_pieces(pipe, bytes.get(at..).unwrap_or_default(), replies);
+        }
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
         if kept.is_empty() {
             pipeline.inbox.extend_from_slice(fresh.get(at..).unwrap_or_default());
         } else {
@@ -97,7 +106,7 @@ impl Backend {
 
     /// An error reply or a push.
     #[cold]
-    fn special(&mut self, pipe: PipelineId, reply: &[u8], replies: &mut Replies) -> Result<(), Broken> {
+    pub(super) fn special(&mut self, pipe: PipelineId, reply: &[u8], replies: &mut Replies) -> Result<(), Broken> {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
         if reply.first() == Some(&b'>') {
             return Err(Broken::Unasked);
@@ -371,7 +380,7 @@ fn deliver(
 }
 
 /// A record was popped that no reply may answer.
-const fn unusable(record: Option<&Expect>) -> Broken {
+pub(super) const fn unusable(record: Option<&Expect>) -> Broken {
     match record {
         Some(Expect::Late { .. }) => Broken::Late,
         Some(Expect::Canary { .. }) => Broken::OutOfStep,

@@ -15,7 +15,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::pipeline::{Holder, LoanKey, Pipeline, State};
+use super::pipeline::{Holder, LoanKey, Passage, Pipeline, State};
 use super::record::{Expect, Pending, Taken, Traits};
 use super::view::NodeId;
 use super::{Backend, Millis, NEVER, Outgoing, PipelineId, blocked};
@@ -28,6 +28,8 @@ use crate::resp::{Proto, encode};
 const WATCHING: u32 = u32::MAX;
 /// In a [`LoanKey`]: for what it waits.
 const BLOCKED: u32 = u32::MAX - 1;
+/// In a [`LoanKey`]: for the large request that it sends.
+pub(super) const UPLOADING: u32 = u32::MAX - 2;
 
 /// How many idle connections are kept for each node and protocol.
 const IDLE: usize = 32;
@@ -37,6 +39,8 @@ const UNWATCH: &[u8] = b"*1\r\n$7\r\nUNWATCH\r\n";
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     idle: [Vec<PipelineId>; 2],
+    /// Ready to be shared when the shared one is set aside.
+    pub(super) spare: [Vec<PipelineId>; 2],
     /// Lent, idle and in between.
     pub(super) open: usize,
 }
@@ -62,6 +66,7 @@ pub(super) const fn key(pending: &Pending) -> LoanKey {
     let client = pending.ticket.client_key();
     match (pending.traits, pending.ticket.part()) {
         (Traits::Watch | Traits::Exec, _) => (client, WATCHING),
+        (Traits::Probe | Traits::Upload, _) => (client, UPLOADING),
         (_, None) => (client, BLOCKED),
         (_, Some(part)) => (client, part),
     }
@@ -228,6 +233,7 @@ impl Backend {
         });
         if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
             pipeline.deadline = if blocks { until.map_or(NEVER, |until| until + limit) } else { NEVER };
+            pipeline.passage = (pending.traits == Traits::Probe).then_some(Passage::Probing);
         }
         if asking {
             self.push_asking(pipe, frame, pending);
@@ -260,6 +266,7 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         pipeline.holder = Holder::Idle;
         pipeline.deadline = NEVER;
+        pipeline.passage = None;
         if !matches!(pipeline.state, State::Ready(_)) {
             drop(self.discard(pipe));
             return;
@@ -279,6 +286,7 @@ impl Backend {
         if let Some(node) = self.nodes.get_mut(usize::from(pipeline.node)) {
             node.pool.open -= 1;
             node.pool.idle[pipeline.proto as usize].retain(|&idle| idle != pipe);
+            node.pool.spare[pipeline.proto as usize].retain(|&spare| spare != pipe);
         }
         if let Holder::Lent(key) = pipeline.holder
             && let Some(loan) = self.loans.get_mut(&key)
@@ -298,6 +306,7 @@ impl Backend {
         match pipeline.holder {
             Holder::Shared | Holder::Idle => {}
             Holder::Cleaning => self.put_by(pipe),
+            Holder::Aside => self.put_back(pipe),
             Holder::Lent(key) => {
                 let is_ready = matches!(pipeline.state, State::Ready(_));
                 let loan = self.loans.get_mut(&key);
@@ -433,7 +442,12 @@ fn nothing_came(ticket: Ticket, proto: Proto, replies: &mut Replies) {
 }
 
 impl Loan {
-    const fn new(request: &Outgoing<'_>, until: Option<Millis>) -> Self {
+    /// Whether the node was reached by an ASK.
+    pub(super) const fn is_asking(&self) -> bool {
+        self.asking
+    }
+
+    pub(super) const fn new(request: &Outgoing<'_>, until: Option<Millis>) -> Self {
         let (proto, slot) = (request.proto, request.slot);
         Self { pipe: None, proto, slot, watches: 0, asking: false, until, waited: false }
     }

@@ -46,6 +46,7 @@ pub mod slow;
 mod state;
 mod subscriber;
 mod transaction;
+mod upload;
 mod watch;
 
 pub use process::Process;

@@ -21,6 +21,9 @@ impl Session {
         if self.closing {
             return;
         }
+        if self.upload.is_some() && self.wait.is_none() {
+            return self.go_on_uploading(client, fresh, room);
+        }
         if !self.inbox.is_empty() || self.wait.is_some() {
             self.inbox.extend_from_slice(fresh);
             return self.resume(client, args, room);
@@ -38,6 +41,12 @@ impl Session {
         }
         self.unblocked(room);
         self.wait = None;
+        if self.upload.is_some() {
+            self.go_on_uploading(client, &[], room);
+            if self.upload.is_some() || self.wait.is_some() {
+                return;
+            }
+        }
         let inbox = std::mem::take(&mut self.inbox);
         self.taken += self.walk(client, inbox.get(self.taken..).unwrap_or_default(), args, room);
         if self.closing || self.taken == inbox.len() {
@@ -62,6 +71,7 @@ impl Session {
             }
             Some(Wait::Node(slot)) => room.backend.lane(slot, self.proto).is_none(),
             Some(Wait::Lore) => room.awaits_lore(),
+            Some(Wait::Lane) => self.lane_is_shut(client, queue.in_flight(), room),
             Some(Wait::Pause) => room.pause.is_some_and(|pause| room.now < pause.until),
         }
     }
@@ -114,7 +124,12 @@ impl Session {
                     used
                 }
                 Ok(Step::Empty { used }) => used,
-                Ok(Step::More) => break,
+                Ok(Step::More) => {
+                    if self.decoder.length(rest.len()) > room.backend.stream_above() {
+                        taken += self.begin_upload(client, rest, &allowance.limits, room).unwrap_or(0);
+                    }
+                    break;
+                }
                 Err(error) => {
                     self.refuse_protocol(client, error, room);
                     break;

@@ -232,6 +232,8 @@ pub(super) static KEYS: &[Key] = &[
     key("limits.client_in_flight", Kind::Count { at: |c| &mut c.client.max_in_flight, least: 1, most: 1 << 24 }),
     key("limits.node_queue", Kind::Size { at: |c| &mut c.backend.node_queue_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.dedicated", Kind::Count { at: |c| &mut c.backend.dedicated, least: 1, most: 1_000_000 }),
+    key("limits.stream_above", Kind::Size {
+        at: |c| &mut c.backend.stream_above, least: 64 * KB, most: 64 * GB }),
     key("limits.reply", Kind::Size { at: |c| &mut c.backend.max_reply_bytes, least: 16 * KB, most: 64 * GB }),
     key("admin.addr", Kind::MaybeAddress(|c| &mut c.admin.addr)),
     key("admin.hosts", Kind::Hosts(|c| &mut c.admin.hosts)),

@@ -16,8 +16,8 @@ impl Worker {
     /// Nothing more is taken from this client; it gets what it is owed, and is closed then.
     pub(super) fn leave(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id as usize) else { return };
-        if client.session.is_blocked() {
-            // Nothing may be popped for somebody who is gone.
+        if client.session.is_blocked() || client.session.is_uploading() {
+            // Nothing may be popped for somebody who is gone, and half a request is none.
             return self.close(id);
         }
         client.leaving_since.get_or_insert(self.room.now);
@@ -36,7 +36,10 @@ impl Worker {
     pub(super) fn close(&mut self, id: ClientId) {
         let Some(mut client) = self.clients.try_remove(id as usize) else { return };
         client.session.gone(id, &mut self.room);
-        self.room.replies.close(id);
+        if let Some(token) = self.room.replies.close(id) {
+            // What comes from there is for nobody now.
+            self.ready.push(token);
+        }
         if client.session.is_monitor() {
             self.end_watch();
         }
@@ -78,7 +81,7 @@ impl Worker {
         let Some(client) = self.clients.get_mut(id as usize) else { return };
         if client.session.is_blocked() {
             client.session.wake(id, false, &mut self.room);
-        } else if !client.session.is_waiting() {
+        } else if !client.session.is_waiting() && !client.session.is_uploading() {
             client.session.close();
             self.leave(id);
         }

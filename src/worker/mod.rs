@@ -246,6 +246,9 @@ impl Worker {
             self.room.backend.flush(&mut self.room.replies);
         }
         self.write_clients();
+        while let Some(id) = self.room.replies.take_broken() {
+            self.close(id);
+        }
         if let Some(overhead) = self.probe.answered(&self.room.backend, self.started) {
             self.room.tally.overhead.record(overhead.as_micros() as u32, 1);
         }
@@ -347,6 +350,9 @@ impl Worker {
             }
             if client.session.is_waiting() {
                 self.waiting.push(id);
+                if let Some(token) = self.room.replies.press(id, true) {
+                    self.ready.push(token);
+                }
             }
         }
         self.ready.push(id);
@@ -382,6 +388,9 @@ impl Worker {
                 Poll::Pending => break,
             }
         }
+        if let Some(token) = self.room.replies.goes_on(id) {
+            self.ready.push(token);
+        }
         if client.session.is_waiting() {
             self.waiting.push(id);
         } else if client.leaving_since.is_some() {
@@ -396,12 +405,14 @@ impl Worker {
             self.waiting.extend(stuck.map(|(id, _)| id as ClientId));
         }
         let mut waiting = mem::take(&mut self.waiting);
+        self.room.backend.take_woken(&mut waiting);
         for id in waiting.drain(..) {
             let Some(client) = self.clients.get_mut(id as usize) else { continue };
             if !client.session.is_waiting() {
                 continue;
             }
             client.session.resume(id, &mut self.args, &mut self.room);
+            self.room.replies.press(id, client.session.is_waiting());
             if client.session.is_closing() {
                 self.leave(id);
             } else if !client.session.is_waiting() && client.leaving_since.is_some() {

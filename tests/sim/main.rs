@@ -19,6 +19,7 @@ mod commands;
 mod desk;
 mod history;
 mod hostile;
+mod large;
 mod learned;
 mod leaving;
 mod limits;
