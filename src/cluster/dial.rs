@@ -126,12 +126,14 @@ impl Conversation {
         }
     }
 
-    /// The number by which the node knows this connection, if it tells.
-    pub async fn name(&mut self) -> Option<i64> {
-        match self.ask(&[b"CLIENT", b"ID"]).await {
-            Ok(Value::Int(name)) => Some(name),
+    /// The number by which the node knows this connection, if it tells. An answer that does not come in time is an
+    /// error: when it came later, it would be taken for that to the first request.
+    pub async fn name(&mut self, limit: Duration) -> Result<Option<i64>, ConnectError> {
+        let answer = tokio::time::timeout(limit, self.ask(&[b"CLIENT", b"ID"])).await;
+        Ok(match answer.map_err(|_| ConnectError::TimedOut(limit))?? {
+            Value::Int(name) => Some(name),
             _ => None,
-        }
+        })
     }
 
     /// The connection, if nothing unasked for has come on it.
