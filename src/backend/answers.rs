@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::dedicated::not_run;
+use super::dedicated::{self, not_run};
 use super::pipeline::Pipeline;
 use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
@@ -145,6 +145,23 @@ impl Backend {
                 verdict
             }
         };
+        let lent = request.pending.traits.is_bound().then(|| dedicated::key(&request.pending));
+        let outcome = self.follow(&answer, verdict, request, replies);
+        if let Some(key) = lent {
+            self.settle_loan(key);
+        }
+        outcome
+    }
+
+    /// Does what an error reply asks for.
+    fn follow(
+        &mut self,
+        answer: &Answer<'_>,
+        verdict: Verdict,
+        request: Taken,
+        replies: &mut Replies,
+    ) -> Result<(), Broken> {
+        let (pipe, proto) = (answer.pipe, answer.proto);
         if verdict != Verdict::Pass && request.pending.traits == Traits::Exec {
             // Its keys are watched on this connection and nowhere else.
             replies.deliver(request.pending.ticket, not_run(proto));
@@ -153,20 +170,20 @@ impl Backend {
         let request =
             if verdict != Verdict::Pass && request.pending.traits.blocks() { self.rearm(request) } else { request };
         match verdict {
-            _ if request.pending.traits == Traits::Here => self.here(&answer, &verdict, request, replies),
-            Verdict::Pass => self.pass(request, &answer, replies),
+            _ if request.pending.traits == Traits::Here => self.here(answer, &verdict, request, replies),
+            Verdict::Pass => self.pass(request, answer, replies),
             Verdict::Missing => {
-                if let Some(request) = self.cure(pipe, proto, request, reply, replies) {
-                    self.pass(request, &answer, replies);
+                if let Some(request) = self.cure(pipe, proto, request, answer.reply, replies) {
+                    self.pass(request, answer, replies);
                 }
             }
-            Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
-            Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
+            Verdict::Moved(target) => self.moved(answer, &target, request, replies),
+            Verdict::Ask(target) => self.asked(answer, &target, request, replies),
             Verdict::Later(hint) => {
                 self.view.note_moving(request.pending.slot, self.now);
-                self.later(hint, &answer, request, replies);
+                self.later(hint, answer, request, replies);
             }
-            Verdict::Stale => self.stale(&answer, request, replies),
+            Verdict::Stale => self.stale(answer, request, replies),
             Verdict::Unauthenticated => {
                 self.unauthenticated(proto, request, replies);
                 return Err(Broken::Unauthenticated);

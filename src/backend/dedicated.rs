@@ -382,6 +382,15 @@ impl Backend {
         self.wake_by(deadline);
     }
 
+    /// A request for which a connection was lent was answered by the proxy, or waits for its next try.
+    pub(super) fn settle_loan(&mut self, key: LoanKey) {
+        match self.loans.get(&key).map(|loan| loan.pipe) {
+            Some(Some(pipe)) => self.settle(pipe),
+            Some(None) => self.close_loan(key),
+            None => {}
+        }
+    }
+
     /// Forgets a loan of which nothing is left.
     pub(super) fn close_loan(&mut self, key: LoanKey) {
         if let Some(loan) = self.loans.get(&key)

@@ -174,10 +174,12 @@ impl Backend {
             return Err(Broken::Unasked);
         }
         let Some(pending) = pipeline.take_upload() else { return Err(unusable(None)) };
+        let key = (pending.ticket.client_key(), UPLOADING);
         self.end_upload(pipe, pending, reply, replies);
         if is_early {
             // The rest of it would be taken for the next request.
             drop(self.discard(pipe));
+            self.close_loan(key);
         }
         Ok(len)
     }
@@ -186,7 +188,6 @@ impl Backend {
     fn end_upload(&mut self, pipe: PipelineId, pending: Pending, reply: &[u8], replies: &mut Replies) {
         let Some(pipeline) = self.pipelines.get(pipe as usize) else { return };
         let (node, tally) = (pipeline.node, std::sync::Arc::clone(&pipeline.tally));
-        let key = (pending.ticket.client_key(), UPLOADING);
         let run = Run::of(&pending);
         let verdict = if reply.first() == Some(&b'-') { redirect::read(reply) } else { Verdict::Pass };
         match &verdict {
@@ -207,9 +208,6 @@ impl Backend {
             }
         }
         run.end(Some(&tally), self.clock(), replies);
-        if let Some(loan) = self.loans.get_mut(&key) {
-            loan.pipe = loan.pipe.filter(|&held| held != pipe || self.pipelines.contains(pipe as usize));
-        }
     }
 
     /// A reply has begun to come that is too large to be kept: passes it on from now on, if it may.
@@ -243,6 +241,8 @@ impl Backend {
         let Some(ticket) = pipeline.head_ticket() else { return Err(Broken::Unasked) };
         let is_wanted = replies.stream(ticket, bytes.get(..used).unwrap_or_default());
         pipeline.note_stream(now, false);
+        self.wake_by(now + self.timeout());
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(used) };
         if is_done {
             if let Some(pending) = pipeline.end_stream(now_us) {
                 pipeline.compact();

@@ -96,7 +96,8 @@ impl Session {
         let state = || room.replies.client_key(client).map_or(Upload::Gone, |key| room.backend.upload(key));
         match upload.phase {
             Phase::Quiet => in_flight > 0,
-            Phase::Opening => state() == Upload::Opening,
+            // When it is answered already, its node was not found.
+            Phase::Opening => in_flight > 0 && state() == Upload::Opening,
             Phase::Open => matches!(state(), Upload::Open(waiting) if waiting > WINDOW / 2),
             Phase::Lost => false,
         }

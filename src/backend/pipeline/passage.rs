@@ -136,7 +136,8 @@ impl Pipeline {
     /// The reply has come to its end, or will not: takes its record. The requests behind it had to wait for it, which
     /// does not count as their own time.
     pub(in crate::backend) fn end_stream(&mut self, now_us: u32) -> Option<Pending> {
-        let Some(Passage::Stream { since_us, .. }) = self.passage.take() else { return None };
+        let Some(Passage::Stream { since_us, .. }) = self.passage else { return None };
+        self.passage = None;
         let pending = self.take_head();
         let took = now_us.wrapping_sub(since_us);
         for expect in &mut self.fifo {
