@@ -7,7 +7,7 @@ use super::pipeline::Pipeline;
 use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
 use super::repair::NO_CONNECTION;
-use super::retry::{self, Retries};
+use super::retry::{self, Delayed, Retries};
 use super::slow::Watchful;
 use super::timing::{Clock, Run};
 use super::{Backend, Counts, Millis, PipelineId, Surroundings};
@@ -66,6 +66,7 @@ impl Backend {
                 retries: &mut self.retries,
                 watchful: &mut self.watchful,
                 around: &self.around,
+                wake_at: &mut self.wake_at,
                 now: self.now,
                 now_us: self.now_us,
             };
@@ -194,6 +195,9 @@ impl Backend {
 
     /// The error is the client's.
     fn pass(&mut self, request: Taken, answer: &Answer<'_>, replies: &mut Replies) {
+        if self.retries.precede(&request.pending, &request.frame) {
+            return self.put_off(answer.proto, request, &[], None);
+        }
         let run = Run::of(&request.pending);
         self.retries.overtaken_by(&request.pending, &request.frame, replies);
         self.note_slow(&request.pending, &request.frame);
@@ -242,7 +246,11 @@ impl Backend {
         self.view.note_moving(request.pending.slot, self.now);
         let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
-        if retry::patience(request.pending.hops) > 0 {
+        // What follows a transaction may find some of its keys where it came from: that comes first.
+        let is_passed = request.pending.traits.is_unit()
+            && request.pending.hops == 1
+            && replies.is_followed(&request.pending.ticket);
+        if is_passed || retry::patience(request.pending.hops) > 0 {
             return self.put_off(answer.proto, request, &[], Some(answer.pipe));
         }
         self.divert(pipe, &request.frame, request.pending, true);
@@ -331,11 +339,19 @@ struct Aside<'a> {
     retries: &'a mut Retries,
     watchful: &'a mut Watchful,
     around: &'a Surroundings,
+    wake_at: &'a mut Millis,
     now: Millis,
     now_us: u32,
 }
 
 impl Aside<'_> {
+    /// A read was run in front of a write that came before it, and is run once more behind it.
+    #[cold]
+    fn ask_again(&mut self, request: Taken, proto: Proto) {
+        let again = Delayed { proto, request, refusal: Box::default(), mark: None };
+        *self.wake_at = self.retries.put_off(self.now, again).min(*self.wake_at);
+    }
+
     /// A request is answered: others may not run behind it, and it may have been slow.
     #[cold]
     fn look(&mut self, pending: &Pending, frame: &[u8], replies: &mut Replies) {
@@ -380,10 +396,15 @@ fn deliver(
                         run.end(Some(&pipeline.tally), clock, replies);
                         run = Run::at(pending.born);
                     }
-                    run.note(&pending);
                     if careful {
-                        aside.look(&pending, pipeline.popped_frame(pending.len as usize), replies);
+                        let frame = pipeline.popped_frame(pending.len as usize);
+                        if aside.retries.precede(&pending, frame) {
+                            aside.ask_again(Taken::unsent(pending, frame), pipeline.proto);
+                            continue;
+                        }
+                        aside.look(&pending, frame, replies);
                     }
+                    run.note(&pending);
                     replies.deliver(pending.ticket, reply);
                 }
                 Some(Expect::Clean { .. }) => pipeline.cleaned(),

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use slab::Slab;
 
 use super::pipeline::Pipeline;
-use super::record::{Pending, Taken};
+use super::record::{Pending, Taken, Traits};
 use super::{Millis, PipelineId};
 use crate::command::{self, keys};
 use crate::replies::Replies;
@@ -172,6 +172,21 @@ impl Retries {
         if group.waiting.is_empty() {
             self.groups.remove(&key(pending));
         }
+    }
+
+    /// Whether a write to one of its keys that came before this read, whose frame this is, waits: its reply must not be
+    /// given, for it tells what was there before that write.
+    #[cold]
+    pub(super) fn precede(&self, pending: &Pending, frame: &[u8]) -> bool {
+        let Some(group) = self.groups.get(&key(pending)).filter(|_| pending.traits == Traits::Read) else {
+            return false;
+        };
+        group.waiting.iter().any(|Delayed { request, .. }| {
+            let earlier = &request.pending;
+            !earlier.traits.is_read()
+                && earlier.ticket.comes_before(&pending.ticket)
+                && share_a_key(&request.frame, frame)
+        })
     }
 
     /// Takes those whose time has come, and those that `expired` names.
