@@ -7,7 +7,7 @@ use super::pipeline::Pipeline;
 use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
 use super::repair::NO_CONNECTION;
-use super::retry::{self, Delayed, Retries};
+use super::retry::{self, Delayed, Detour, Retries};
 use super::slow::Watchful;
 use super::timing::{Clock, Run};
 use super::{Backend, Counts, Millis, PipelineId, Surroundings};
@@ -49,6 +49,8 @@ impl Counts {
 impl Backend {
     /// Takes what a node sent: delivers whole replies, keeps the rest.
     pub(super) fn received(&mut self, pipe: PipelineId, fresh: &[u8], replies: &mut Replies) -> Result<(), Broken> {
+        let elsewhere =
+            if self.retries.is_empty() { Vec::new() } else { self.retries.elsewhere_than(pipe, &self.pipelines) };
         let Some(mut pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
         if pipeline.passage.is_some() {
             return self.received_in_pieces(pipe, fresh, replies);
@@ -66,6 +68,7 @@ impl Backend {
                 retries: &mut self.retries,
                 watchful: &mut self.watchful,
                 around: &self.around,
+                elsewhere: &elsewhere,
                 wake_at: &mut self.wake_at,
                 now: self.now,
                 now_us: self.now_us,
@@ -195,7 +198,8 @@ impl Backend {
 
     /// The error is the client's.
     fn pass(&mut self, request: Taken, answer: &Answer<'_>, replies: &mut Replies) {
-        if self.retries.precede(&request.pending, &request.frame) {
+        let elsewhere = self.retries.elsewhere_than(answer.pipe, &self.pipelines);
+        if self.retries.precede(&request.pending, &request.frame, &elsewhere) {
             return self.put_off(answer.proto, request, &[], None);
         }
         let run = Run::of(&request.pending);
@@ -339,6 +343,7 @@ struct Aside<'a> {
     retries: &'a mut Retries,
     watchful: &'a mut Watchful,
     around: &'a Surroundings,
+    elsewhere: &'a [Detour],
     wake_at: &'a mut Millis,
     now: Millis,
     now_us: u32,
@@ -398,7 +403,7 @@ fn deliver(
                     }
                     if careful {
                         let frame = pipeline.popped_frame(pending.len as usize);
-                        if aside.retries.precede(&pending, frame) {
+                        if aside.retries.precede(&pending, frame, aside.elsewhere) {
                             aside.ask_again(Taken::unsent(pending, frame), pipeline.proto);
                             continue;
                         }

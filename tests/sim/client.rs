@@ -53,14 +53,6 @@ impl Client {
         self.reply().await
     }
 
-    /// Fills `bytes` with what comes next.
-    pub(crate) async fn exactly(&mut self, bytes: &mut [u8]) {
-        let have = self.bytes.len().min(bytes.len());
-        let (front, rest) = bytes.split_at_mut(have);
-        front.copy_from_slice(&self.bytes.drain(..have).collect::<Vec<u8>>());
-        self.stream.read_exact(rest).await.expect("so many bytes come");
-    }
-
     /// What comes until the connection ends, apart from the replies that were taken.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         // A reset ends it as well as a close.
