@@ -47,7 +47,7 @@ fn load_text(
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}.toml", std::process::id()));
     std::fs::write(&path, text).unwrap();
     let flags = flags.iter().map(|(flag, key, value)| (*flag, *key, (*value).to_owned())).collect();
-    let loaded = load(&Sources { file: Some(path.clone()), env: pairs(env), flags, seeds_needed: false });
+    let loaded = load(&Sources { file: Some(path.clone()), env: pairs(env), flags, ..Sources::default() });
     std::fs::remove_file(path).unwrap();
     loaded
 }

@@ -28,6 +28,8 @@ mod net;
 mod order;
 mod per_slot;
 mod pinned;
+#[path = "../pki/mod.rs"]
+mod pki;
 mod proxy;
 mod pubsub;
 mod redirects;
@@ -35,5 +37,6 @@ mod relay;
 mod resubscribed;
 mod scan;
 mod scrape;
+mod tls;
 mod transactions;
 mod world;
