@@ -7,7 +7,7 @@ use super::process::wall_clock;
 use crate::net::tls::{Certificates, Unfit};
 
 /// How often files are looked at. Volumes of secrets are themselves up to a minute behind.
-const LOOK: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_secs(5);
 
 impl Process {
     /// Reads all certificates anew; those whose files are bad stay as they are. True if all are good.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use slotway::config::Config;
 use slotway::demo::embedded::Options;
-use slotway::net::tls::{ClientAuth, NodeOptions, Nodes, Secured, Server, ServerOptions, Version};
+use slotway::net::tls::{ClientAuth, NodeOptions, Nodes, Secured, Server, ServerOptions, Version, advice};
 use slotway::net::{Addr, Gate as _, Listener, LocalFuture, Net, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
@@ -269,14 +269,17 @@ fn nodes_are_spoken_to_by_tls_through_narrow_pipes() {
 #[test]
 fn a_node_that_speaks_no_tls_is_told_from_one_that_does() {
     let paper = Paper::new("wrong");
-    let front = async |stage: Stage| {
-        let tls = paper.trusting();
-        start_with(stage, |config| config.cluster.tls = tls).await
-    };
-    world(1, Options::default(), front, async |world| {
-        let mut client = world.client().await;
-        let told = client.say("GET a").await;
-        assert!(told.starts_with("-CLUSTERDOWN") || told.starts_with("-PROXYUNSENT"), "{told}");
+    proxied(1, async |world| {
+        let mut listener = world.net.listen(&Addr::tcp("10.0.0.1", 0)).unwrap();
+        let addr = listener.local_addr();
+        tokio::task::spawn_local(async move {
+            let (mut stream, _) = listener.accept().await.unwrap().into_stream().unwrap();
+            stream.write_all(b"-ERR unknown command\r\n").await.unwrap();
+        });
+        let nodes = Arc::new(Nodes::new(&paper.trusting()).unwrap());
+        let error = Secured::new(Arc::new(world.net.clone()), nodes).connect(&addr).await.err().expect("no TLS");
+        assert!(error.to_string().contains("does not speak TLS"), "{error}");
+        assert!(advice(&error).is_some_and(|advice| advice.contains("tls-port")), "{error}");
     });
 }
 
