@@ -104,7 +104,9 @@ impl Draft {
             Kind::Socket(at) => *at(config) = Some(socket(given)?),
             Kind::File(at_field) => {
                 let name = filled(text(given, "\"/run/secrets/tls.crt\"")?.to_owned(), "the name of the file")?;
-                *at_field(config) = Some(if at.rank() == 1 { self.folder.join(name) } else { name.into() });
+                let path = if at.rank() == 1 { self.folder.join(name) } else { name.into() };
+                // Whoever reads the effective configuration may stand elsewhere.
+                *at_field(config) = Some(std::path::absolute(&path).unwrap_or(path));
             }
             Kind::Host(at) => *at(config) = Some(host(text(given, "\"redis.example\"")?)?),
             Kind::Choice(pick) => {

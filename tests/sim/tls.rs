@@ -45,7 +45,7 @@ impl Paper {
 
 impl World {
     /// A client that speaks TLS.
-    async fn sealed(&self, options: &NodeOptions) -> io::Result<Client> {
+    pub(crate) async fn sealed(&self, options: &NodeOptions) -> io::Result<Client> {
         let nodes = Arc::new(Nodes::new(options).expect("good files"));
         Ok(Client::over(Secured::new(Arc::new(self.net.clone()), nodes).connect(&self.front).await?))
     }

@@ -75,32 +75,19 @@ impl Sealed {
     }
 
     fn try_read(&mut self) -> Result<Reply, String> {
-        let mut wanted = 0;
         loop {
-            if self.inbox.len() - self.at >= wanted {
-                if let Some((value, used)) = parse(&self.inbox[self.at..]) {
-                    let raw = self.inbox[self.at..self.at + used].to_vec();
-                    self.at += used;
-                    return Ok(Reply { raw, value });
-                }
-                // Not looked at anew for each piece: large replies come in many.
-                wanted = (self.inbox.len() - self.at) * 3 / 2;
-                self.inbox.drain(..std::mem::take(&mut self.at));
+            if let Some((value, used)) = parse(&self.inbox[self.at..]) {
+                let raw = self.inbox[self.at..self.at + used].to_vec();
+                self.at += used;
+                return Ok(Reply { raw, value });
             }
+            self.inbox.drain(..std::mem::take(&mut self.at));
             let mut chunk = [0; 16 << 10];
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Err("closed".to_owned()),
                 Ok(count) => self.inbox.extend_from_slice(&chunk[..count]),
                 Err(error) => return Err(error.to_string()),
             }
-            if count_is_short(&self.inbox) {
-                wanted = 0;
-            }
         }
     }
-}
-
-/// Small replies are looked at with every piece.
-fn count_is_short(inbox: &[u8]) -> bool {
-    inbox.len() < 64 << 10
 }
