@@ -3,6 +3,9 @@
 //! Bytes that were written are on their way as soon as they are encrypted, although the system may not have taken
 //! all of them: what is left goes out before anything else is done, at the next read, write or flush. Whoever drives
 //! the connection reads it when it becomes readable or writable, so that nothing stays behind.
+//!
+//! A peer that ends the connection without saying so by TLS has ended it all the same: what is cut off by that is a
+//! frame without its end, and such a frame is never used.
 
 use std::io;
 use std::pin::Pin;
@@ -46,7 +49,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Sealed<S> {
             // If it fails, there may still be something to read; the next write fails too.
             let _ = Pin::new(&mut this.inner).poll_flush(cx);
         }
-        Pin::new(&mut this.inner).poll_read(cx, buf)
+        match Pin::new(&mut this.inner).poll_read(cx, buf) {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            other => other,
+        }
     }
 }
 

@@ -96,6 +96,50 @@ fn a_client_that_reads_late_gets_all_and_then_the_end() {
 }
 
 #[test]
+fn a_client_that_only_stops_to_send_still_gets_its_replies() {
+    let paper = Paper::new("half");
+    proxied_with(1, Options::default(), with(&paper.server), async |world| {
+        // What the client sends ends behind its fifth request, without a word of TLS about it.
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let mut front = world.net.dial(&world.front).await.unwrap();
+        tokio::task::spawn_local(async move {
+            let (mut from_client, mut to_client) = tokio::io::split(theirs);
+            let (mut from_proxy, mut to_proxy) = tokio::io::split(&mut front);
+            let up = async {
+                // Ends when the client's own end is closed for writing.
+                let _ = tokio::io::copy(&mut from_client, &mut to_proxy).await;
+                let _ = to_proxy.shutdown().await;
+            };
+            let down = async { drop(tokio::io::copy(&mut from_proxy, &mut to_client).await) };
+            tokio::join!(up, down);
+        });
+        let mut stream = seal(ours, &paper).await;
+        let requests: Vec<u8> = (0..5).flat_map(|n| frame(&[b"SET", format!("k{n}").as_bytes(), b"v"])).collect();
+        stream.write_all(&requests).await.unwrap();
+        stream.flush().await.unwrap();
+        stream.get_mut().0.shutdown().await.unwrap();
+        let mut told = Vec::new();
+        stream.read_to_end(&mut told).await.unwrap();
+        assert_eq!(told, b"+OK\r\n".repeat(5));
+    });
+}
+
+/// Shakes hands over a pipe, with the raw pipe at hand.
+async fn seal(
+    pipe: tokio::io::DuplexStream,
+    paper: &Paper,
+) -> tokio_rustls::client::TlsStream<tokio::io::DuplexStream> {
+    use rustls_pki_types::pem::PemObject as _;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls_pki_types::CertificateDer::from_pem_file(&paper.ca).unwrap()).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config.with_no_client_auth()));
+    let name = rustls_pki_types::ServerName::try_from("slotway.example").unwrap();
+    connector.connect(name, pipe).await.unwrap()
+}
+
+#[test]
 fn who_does_not_go_on_with_the_handshake_is_closed_and_holds_nobody_up() {
     let paper = Paper::new("slow");
     proxied_with(1, Options::default(), with(&paper.server), async |world| {
