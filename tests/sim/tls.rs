@@ -131,12 +131,12 @@ async fn seal(
 ) -> tokio_rustls::client::TlsStream<tokio::io::DuplexStream> {
     use rustls_pki_types::pem::PemObject as _;
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(rustls_pki_types::CertificateDer::from_pem_file(&paper.ca).unwrap()).unwrap();
+    roots.add(rustls_pki_types::CertificateDer::from_pem_file(&paper.ca).expect("good files")).expect("good files");
     let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+    let config = config.with_safe_default_protocol_versions().expect("good files").with_root_certificates(roots);
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config.with_no_client_auth()));
-    let name = rustls_pki_types::ServerName::try_from("slotway.example").unwrap();
-    connector.connect(name, pipe).await.unwrap()
+    let name = rustls_pki_types::ServerName::try_from("slotway.example").expect("good files");
+    connector.connect(name, pipe).await.expect("good files")
 }
 
 #[test]
