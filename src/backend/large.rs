@@ -2,7 +2,7 @@
 //!
 //! A large request goes over a connection that is lent to its client. It cannot be sent twice, so the node is first
 //! asked, with an EXISTS of its key that follows redirects, whether it is the right one; what is refused all the same
-//! is the client's to send again. A large reply is noticed when its length is known: its connection is set aside for
+//! is the client's to send again. A large reply is noticed when so much of it has come: its connection is set aside for
 //! it, with what was sent there already, and everybody else gets another one. It is read no faster than its client
 //! reads, unless requests of others wait behind it.
 
