@@ -8,7 +8,7 @@
 
 use super::answers::{Broken, unusable};
 use super::dedicated::{Loan, UPLOADING};
-use super::pipeline::{Holder, Passage, State};
+use super::pipeline::{Holder, LoanKey, Passage, State};
 use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Verdict};
 use super::timing::Run;
@@ -325,6 +325,15 @@ impl Backend {
                 node.pool.spare[proto as usize].push(pipe);
             }
             _ => drop(self.discard(pipe)),
+        }
+    }
+
+    /// A request for which a connection was lent was answered by the proxy, or waits for its next try.
+    pub(super) fn settle_loan(&mut self, key: LoanKey) {
+        match self.loans.get(&key).map(|loan| loan.pipe) {
+            Some(Some(pipe)) => self.settle(pipe),
+            Some(None) => self.close_loan(key),
+            None => {}
         }
     }
 }
