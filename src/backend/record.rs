@@ -61,6 +61,8 @@ pub(super) enum Traits {
     ReadBlock,
     /// It may wait for data, on a connection that is lent to its client, and takes it away.
     WriteBlock,
+    /// It must not stand behind what others have under way: it goes over a connection that is lent to its client.
+    Aside,
 }
 
 impl Traits {
@@ -91,7 +93,7 @@ impl Traits {
 
     /// Whether it goes over a connection that is lent to its client.
     pub(super) const fn is_bound(self) -> bool {
-        matches!(self, Self::Exec | Self::Watch | Self::ReadBlock | Self::WriteBlock)
+        matches!(self, Self::Exec | Self::Watch | Self::ReadBlock | Self::WriteBlock | Self::Aside)
     }
 
     /// Whether its client waits for as long as it wants.

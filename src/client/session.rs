@@ -177,6 +177,9 @@ impl Session {
             Ok(Route::Slot(slot)) => self.forward(client, spec, request, slot, room),
             Ok(Route::Any) => self.any(client, spec, request, room),
             Ok(Route::Split(merge)) => self.split(client, spec, request, merge, room),
+            Ok(Route::Everywhere(merge)) if spec.flags.has(Flags::ALLOW_BUSY) => {
+                blocking::aside(self, client, request, merge, room)
+            }
             Ok(Route::Everywhere(merge)) => self.everywhere(client, spec, request, merge, room),
             Ok(Route::Local) => {
                 room.tally.took(Class::Local, 0, 1);
@@ -232,10 +235,10 @@ impl Session {
     /// The default refuses it; the operator may allow it.
     #[cold]
     fn refused(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, why: Refused, room: &mut Room) -> Flow {
-        if matches!(why, Refused::Admin(_)) && room.rights.allows(spec) {
-            return self.everywhere(client, spec, request, Merge::AllOk, room);
+        match room.rights.instead(why, spec, request) {
+            Ok(merge) => self.everywhere(client, spec, request, merge, room),
+            Err(text) => refuse(client, &text, room),
         }
-        refuse(client, &why.to_string(), room)
     }
 
     #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]

@@ -285,7 +285,11 @@ pub(super) enum Place {
 }
 
 fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<Place, String> {
-    match route::route(spec, request, &mut room.parts).map_err(|refused| refused.to_string())? {
+    let route = match route::route(spec, request, &mut room.parts) {
+        Err(refused) => Route::Everywhere(room.rights.instead(refused, spec, request)?),
+        Ok(route) => route,
+    };
+    match route {
         Route::Slot(slot) => Ok(Place::Slot(slot)),
         Route::Split(merge) if room.deals() && room.may_split(spec) => Ok(Place::Split(merge)),
         Route::Split(_) => Err(Refused::CrossSlot.to_string()),
