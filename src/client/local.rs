@@ -45,11 +45,6 @@ pub(super) fn answer(
         ("", "randomkey") => draws::random_key(session, client, request, room),
         ("config", "get") => draws::config_get(session, client, request, room),
         ("", "scan") => scan(session, client, request, room),
-        ("", "lolwut") => {
-            let text = format!("slotway {}\n", env!("CARGO_PKG_VERSION"));
-            let proto = session.proto;
-            say(client, room, |out| encode::text(out, &text, proto))
-        }
         ("", "monitor") => monitor(session, client, room),
         ("slowlog", _) => logs::slowlog(session, client, spec, request, room),
         ("latency", _) => logs::latency(session, client, spec, request, room),

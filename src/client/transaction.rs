@@ -299,6 +299,9 @@ fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<
         },
         Route::Local if draws::is_for_a_node(spec, request) => Ok(Place::Node),
         Route::Publish(slot) if !spec.keys.is_empty() => Ok(Place::Slot(slot)),
+        Route::Publish(_) if room.options.keyspace.is_some() => {
+            Ok(room.options.keyspace.as_ref().map_or(Place::Node, |keyspace| Place::Slot(keyspace.slot())))
+        }
         // The cluster's bus carries a message from whichever node to all subscribers.
         Route::Any | Route::Publish(_) | Route::Pin(Pin::Transaction | Pin::Replicas) => Ok(Place::Node),
         Route::Local if is_own(spec) => Ok(Place::Own),

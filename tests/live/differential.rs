@@ -56,9 +56,35 @@ impl Filler<'_> {
     fn hole(&mut self, hole: &str) -> String {
         match hole {
             "v" => self
-                .pick(&["a", "b", "hello", "10", "3.5", "", "-1", "a longer value with spaces", "\u{e9}"])
+                .pick(&[
+                    "a",
+                    "b",
+                    "hello",
+                    "10",
+                    "3.5",
+                    "",
+                    "-1",
+                    "a longer value with spaces",
+                    "\u{e9}",
+                    "\r\n+OK\r\n",
+                    "\0\u{1}\u{7f}",
+                    "99999999999999999999",
+                ])
                 .to_owned(),
             "m" => self.pick(&["a", "b", "c", "d", "e", "f", "1", "2", ""]).to_owned(),
+            "n" if self.random.one_in(10) => self
+                .pick(&[
+                    "9223372036854775807",
+                    "-9223372036854775808",
+                    "18446744073709551616",
+                    "+1",
+                    " 1",
+                    "1.0",
+                    "0x1",
+                    "01",
+                    "",
+                ])
+                .to_owned(),
             "n" => self.pick(&["0", "1", "2", "3", "5", "-1", "-2", "10", "100"]).to_owned(),
             "p" => self.pick(&["1", "2", "3", "10"]).to_owned(),
             "c" => self
@@ -179,7 +205,8 @@ fn shown(words: &[String]) -> String {
 /// Commands of one family in one protocol; gives what differed.
 fn family(between: [SocketAddr; 2], name: &str, resp3: bool, count: usize, seed: u64) -> Vec<String> {
     let rules: Vec<Rule> = rules().into_iter().filter(|rule| rule.family == name).collect();
-    let mut random = Random::new(seed ^ name.bytes().fold(u64::from(resp3), |hash, byte| hash * 31 + u64::from(byte)));
+    let mut random =
+        Random::new(seed ^ name.bytes().fold(u64::from(resp3), |hash, byte| hash.wrapping_mul(31) + u64::from(byte)));
     let connect = |addr| if resp3 { Client::resp3(addr) } else { Client::connect(addr) };
     let [mut through, mut single] = between.map(connect);
     let mut differ = Vec::new();

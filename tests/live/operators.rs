@@ -249,7 +249,7 @@ fn what_the_operator_allows_is_done_on_all_nodes_within_a_transaction_too() {
     assert_eq!(client.line("EXEC").text(), "*3\r\n+OK\r\n+OK\r\n$1\r\nv\r\n");
     for node in 0..3 {
         let hz = nodes.call(node, &["CONFIG", "GET", "hz"]).unwrap();
-        assert!(format!("{hz:?}").contains("11"), "node {node}: {hz:?}");
+        assert!(format!("{hz:?}").contains(&format!("{:?}", b"11")), "node {node}: {hz:?}");
     }
     for line in ["CONFIG SET requirepass x", "CONFIG SET hz 12 RequirePass x"] {
         let refused = client.line(line).text();
