@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse, wrong_arity};
+use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse};
 use super::{blocking, learning, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Pin, Spec};
@@ -171,7 +171,7 @@ impl Session {
     #[inline(always)]
     pub(super) fn go(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Flow {
         if !spec.arity_ok(request.argc()) {
-            return wrong_arity(client, spec, room);
+            return self.misfit(client, spec, room);
         }
         match route::route(spec, request, &mut room.parts) {
             Ok(Route::Slot(slot)) => self.forward(client, spec, request, slot, room),
@@ -354,7 +354,7 @@ impl Session {
         if !self.is_trusted(room) {
             return refuse(client, "NOAUTH Authentication required.", room);
         }
-        let cut = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..128).unwrap_or(bytes)).into_owned();
+        let cut = |bytes: &[u8]| until_zero(bytes.get(..128).unwrap_or(bytes)).into_owned();
         if let Some(container) = learning::container(name, room) {
             let word = cut(request.arg(1).unwrap_or_default());
             let text = format!("ERR unknown subcommand '{word}'. Try {} HELP.", container.name.to_uppercase());
@@ -364,7 +364,7 @@ impl Session {
         let mut shown = String::new();
         for arg in request.args().skip(1) {
             let Some(left) = 128_usize.checked_sub(shown.len()).filter(|&left| left > 0) else { break };
-            let _ = write!(shown, "'{}' ", String::from_utf8_lossy(arg.get(..left).unwrap_or(arg)));
+            let _ = write!(shown, "'{}' ", until_zero(arg.get(..left).unwrap_or(arg)));
         }
         refuse(client, &format!("ERR unknown command '{}', with args beginning with: {shown}", cut(name)), room)
     }
@@ -419,4 +419,9 @@ impl Allowance {
         self.requests = self.requests.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
     }
+}
+
+/// An argument as servers print it in errors: for them a zero ends it.
+fn until_zero(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes.split(|&byte| byte == 0).next().unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 //! A real module's commands, which no table knows: they are learned from the nodes and go to the right one at once.
 //!
-//! The module is RediSearch as Debian packages it: full-text search of its time, with its keys at several places.
+//! The module is `RediSearch` as Debian packages it: full-text search of its time, with its keys at several places.
 
 use std::path::Path;
 
