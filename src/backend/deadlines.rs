@@ -54,7 +54,7 @@ impl Backend {
             run.end(None, self.clock(), replies);
         }
         if let Some(key) = bound {
-            self.close_loan(key);
+            self.end_loan(key);
         }
     }
 

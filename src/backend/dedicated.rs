@@ -373,6 +373,14 @@ impl Backend {
         self.wake_by(deadline);
     }
 
+    /// Nothing waits for this loan any longer: its connection goes back, if one was lent already.
+    pub(super) fn end_loan(&mut self, key: LoanKey) {
+        match self.loans.get(&key).and_then(|loan| loan.pipe) {
+            Some(pipe) => self.settle(pipe),
+            None => self.close_loan(key),
+        }
+    }
+
     /// Forgets a loan of which nothing is left.
     pub(super) fn close_loan(&mut self, key: LoanKey) {
         if let Some(loan) = self.loans.get(&key)

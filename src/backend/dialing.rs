@@ -31,10 +31,13 @@ impl Backend {
             if doubtful && let Ok(conversation) = &mut result {
                 result = conversation.prove(limit).await.and(result);
             }
-            let name = match &mut result {
-                Ok(conversation) if !is_shared => tokio::time::timeout(limit, conversation.name()).await.ok().flatten(),
-                _ => None,
-            };
+            let mut name = None;
+            if !is_shared && let Ok(conversation) = &mut result {
+                match conversation.name(limit).await {
+                    Ok(told) => name = told,
+                    Err(error) => result = Err(error),
+                }
+            }
             let result = result.and_then(Conversation::into_stream).map(|stream| (stream, name));
             dialed.borrow_mut().push(Dialed { pipe, generation, result });
             ready.push(token);

@@ -126,11 +126,13 @@ impl Conversation {
         }
     }
 
-    /// The number by which the node knows this connection, if it tells.
-    pub async fn name(&mut self) -> Option<i64> {
-        match self.ask(&[b"CLIENT", b"ID"]).await {
-            Ok(Value::Int(name)) => Some(name),
-            _ => None,
+    /// The number by which the node knows this connection, if it tells. A connection on which the answer did not come
+    /// is of no use: it may still come, in the place of another.
+    pub async fn name(&mut self, limit: Duration) -> Result<Option<i64>, ConnectError> {
+        let answer = tokio::time::timeout(limit, self.ask(&[b"CLIENT", b"ID"])).await;
+        match answer.map_err(|_| ConnectError::TimedOut(limit))?? {
+            Value::Int(name) => Ok(Some(name)),
+            _ => Ok(None),
         }
     }
 

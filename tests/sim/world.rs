@@ -83,12 +83,14 @@ const SEED: &str = "SLOTWAY_SEED";
 /// The variable that gives every scenario so many seeds, for long runs.
 const SEEDS: &str = "SLOTWAY_SEEDS";
 
+/// The number that a variable of the environment asks for.
+pub(crate) fn asked(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|error| panic!("{name} is not a number: {error}")))
+}
+
 /// The seeds to run a scenario with: `count` of them, or what the environment asks for.
 pub(crate) fn seeds(count: u64) -> Vec<u64> {
-    let asked = |name: &str| {
-        let text = std::env::var(name).ok()?;
-        Some(text.parse::<u64>().unwrap_or_else(|error| panic!("{name} is not a number: {error}")))
-    };
     match asked(SEED) {
         Some(seed) => vec![seed],
         None => (1..=asked(SEEDS).unwrap_or(count)).collect(),

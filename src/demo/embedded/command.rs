@@ -10,7 +10,7 @@ use super::db::Db;
 use super::node::Turn;
 use super::random::Random;
 use super::reply::Reply;
-use super::{cluster_replies, connection, data, multi, odd, pubsub, server};
+use super::{cluster_replies, connection, data, multi, odd, pubsub, scripts, server};
 use crate::resp::Proto;
 
 /// An error that a command answers with, prefix included.
@@ -109,6 +109,8 @@ pub(super) enum Keys {
     ButLast,
     /// Every argument from the third on.
     FromThird,
+    /// As many as the second argument says, behind it.
+    Counted,
 }
 
 impl Keys {
@@ -122,6 +124,10 @@ impl Keys {
             Self::Two => rest.take(2).collect(),
             Self::ButLast => rest.take(args.len().saturating_sub(2)).collect(),
             Self::FromThird => rest.skip(2).collect(),
+            Self::Counted => {
+                let count = rest.clone().nth(1).and_then(|count| super::number::int(count)).unwrap_or(0);
+                rest.skip(2).take(usize::try_from(count).unwrap_or(0)).collect()
+            }
             Self::All => rest.collect(),
             Self::Pairs => rest.step_by(2).collect(),
         }
@@ -154,7 +160,7 @@ pub(super) enum Run {
 pub(super) struct Command {
     pub(super) name: &'static str,
     /// How many arguments with the name; at least so many when negative.
-    arity: i32,
+    pub(super) arity: i32,
     pub(super) keys: Keys,
     pub(super) effect: Effect,
     pub(super) run: Run,
@@ -204,8 +210,14 @@ impl Table {
 
     /// The same, and the rows of a module.
     pub(super) fn with(module: &'static [Command]) -> Self {
-        let rows =
-            [connection::COMMANDS, server::COMMANDS, pubsub::COMMANDS, cluster_replies::COMMANDS, multi::COMMANDS];
+        let rows = [
+            connection::COMMANDS,
+            server::COMMANDS,
+            pubsub::COMMANDS,
+            cluster_replies::COMMANDS,
+            multi::COMMANDS,
+            scripts::COMMANDS,
+        ];
         let rows = rows.into_iter().chain(data::COMMANDS).chain([odd::COMMANDS, module]).flatten();
         Self(rows.map(|command| (command.name, command)).collect())
     }

@@ -100,6 +100,7 @@ impl Cluster {
         let mut state = self.state();
         let this = &mut state.nodes[node.0];
         this.alive = false;
+        this.known.clear();
         for line in std::mem::take(&mut this.lines).into_values() {
             line.hang_up();
         }

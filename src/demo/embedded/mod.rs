@@ -38,6 +38,7 @@ mod random;
 mod redirect;
 mod reply;
 mod request;
+mod scripts;
 #[expect(clippy::unnecessary_wraps, reason = "the rows of the table share one signature")]
 mod server;
 mod slot;

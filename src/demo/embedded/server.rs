@@ -13,20 +13,11 @@ pub(super) const COMMANDS: &[Command] = &[
     other("role", 1, role),
     other("config", -2, config),
     other("wait", 3, wait),
-    other("eval", -3, scripting),
-    other("evalsha", -3, scripting),
-    other("fcall", -3, scripting),
-    other("script", -2, scripting),
-    other("function", -2, scripting),
 ];
 
 /// The version whose behaviour the nodes imitate.
 pub(super) const fn version(options: &Options) -> &'static str {
     if options.slot_tables { "7.4.0" } else { "7.0.15" }
-}
-
-fn scripting(_: &mut Turn<'_>) -> Answer {
-    Err(Fault("ERR scripts are not served by the embedded stand-in: start a real redis-server for them".into()))
 }
 
 /// Replicas lag behind by nothing here, so that nobody waits.

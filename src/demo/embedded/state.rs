@@ -66,6 +66,8 @@ pub(super) struct Node {
     /// Which of the state's key spaces it works on.
     pub(super) db: usize,
     pub(super) scripts: VecDeque<Script>,
+    /// The scripts of clients that it was shown, by their names.
+    pub(super) known: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) lines: BTreeMap<u64, Rc<Line>>,
     /// Tells the task that listens for this node that the node died or came back.
     pub(super) doorbell: Rc<Notify>,
@@ -126,6 +128,7 @@ impl State {
             old_map: None,
             db: map.shard_of(i),
             scripts: VecDeque::new(),
+            known: BTreeMap::new(),
             lines: BTreeMap::new(),
             doorbell: Rc::new(Notify::new()),
         });
