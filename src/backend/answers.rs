@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::dedicated::not_run;
+use super::dedicated::{self, not_run};
 use super::pipeline::Pipeline;
 use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
@@ -248,12 +248,15 @@ impl Backend {
     }
 
     /// Counts a hop; a request that has made too many ends here.
-    pub(super) fn hop(&self, mut request: Taken, replies: &mut Replies) -> Option<Taken> {
+    pub(super) fn hop(&mut self, mut request: Taken, replies: &mut Replies) -> Option<Taken> {
         if request.pending.hops >= self.options.max_redirects {
             let text = format!("PROXYUNSENT not executed: gave up after {} redirects", self.options.max_redirects);
             let run = Run::of(&request.pending);
+            let loan = request.pending.traits.is_bound().then(|| dedicated::key(&request.pending));
             replies.fail(request.pending.ticket, &text);
             run.end(None, self.clock(), replies);
+            // It may have been lent a connection to the node that it does not go to any more.
+            loan.into_iter().for_each(|key| self.end_loan(key));
             return None;
         }
         request.pending.hops += 1;

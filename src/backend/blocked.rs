@@ -1,15 +1,68 @@
-//! How long a blocking request may wait: its own timeout, found in its frame and put in anew when it is sent again.
+//! How long a blocking request may wait: its own timeout, found in its frame and put in anew when it is sent again,
+//! and what it is answered when its time is over without a node.
 
-use super::Millis;
+use super::dedicated::{key, not_run};
+use super::record::{Pending, Taken};
+use super::{Backend, Millis};
 use crate::command;
-use crate::resp::encode;
+use crate::replies::{Replies, Ticket};
 use crate::resp::request::{Args, Decoder, Limits, Request, Step};
+use crate::resp::{Proto, encode};
 
 /// What one unit of a timeout is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     Seconds,
     Milliseconds,
+}
+
+impl Backend {
+    /// Whether the time of a request is over for which a node could not be found. A client that was blocked already
+    /// goes on waiting for as long as it said: its request is patient anew.
+    pub(super) fn is_over(&self, pending: &mut Pending) -> bool {
+        if pending.age(self.now) < self.timeout() {
+            return false;
+        }
+        let loan = self.loans.get(&key(pending)).filter(|loan| pending.traits.blocks() && loan.waited);
+        let may_wait = loan.is_some_and(|loan| loan.until.is_none_or(|until| self.now < until));
+        if may_wait {
+            pending.born = self.now_us;
+        }
+        !may_wait
+    }
+
+    /// Ends a request that no node could be found for, if its client only waits until its time is over.
+    pub(super) fn end_waiting(&mut self, request: Taken, proto: Proto, replies: &mut Replies) -> Option<Taken> {
+        let key = key(&request.pending);
+        if request.pending.traits.blocks() && self.loans.get(&key).is_some_and(|loan| loan.waited) {
+            nothing_came(request.pending.ticket, proto, replies);
+            return None;
+        }
+        Some(request)
+    }
+
+    /// Makes a blocking request that ended before its time ready for the next try: with the time that is left, and
+    /// with patience for the way there anew.
+    pub(super) fn rearm(&mut self, mut request: Taken) -> Taken {
+        request.pending.born = self.now_us;
+        let loan = self.loans.get_mut(&key(&request.pending));
+        if let Some(until) = loan.and_then(|loan| {
+            loan.waited = true;
+            loan.until
+        }) && let Some(frame) = with_timeout(&request.frame, until.saturating_sub(self.now))
+        {
+            request.pending.len = frame.len() as u32;
+            request.frame = frame;
+        }
+        request
+    }
+}
+
+/// Answers a blocking request as if its time were up.
+pub(super) fn nothing_came(ticket: Ticket, proto: Proto, replies: &mut Replies) {
+    // A part is one of several nodes that were asked how many replicas have a write.
+    let reply = if ticket.part().is_some() { b":0\r\n" } else { not_run(proto) };
+    replies.deliver(ticket, reply);
 }
 
 /// How many milliseconds the request behind `frames` wants to wait at most; `None` is for ever, or something that

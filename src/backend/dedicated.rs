@@ -52,9 +52,9 @@ pub(super) struct Loan {
     /// Whether the keys are watched at the target of an ASK.
     asking: bool,
     /// When the client's own timeout ends.
-    until: Option<Millis>,
+    pub(super) until: Option<Millis>,
     /// Whether a node had the request already: what follows counts as waiting, not as a failure.
-    waited: bool,
+    pub(super) waited: bool,
 }
 
 /// The loan that a request under way uses.
@@ -172,7 +172,7 @@ impl Backend {
             if with_error {
                 replies.fail(request.pending.ticket, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
             } else {
-                nothing_came(request.pending.ticket, proto, replies);
+                blocked::nothing_came(request.pending.ticket, proto, replies);
             }
         }
         self.close_loan(key);
@@ -391,53 +391,6 @@ impl Backend {
             self.loans.remove(&key);
         }
     }
-
-    /// Whether the time of a request is over for which a node could not be found. A client that was blocked already
-    /// goes on waiting for as long as it said: its request is patient anew.
-    pub(super) fn is_over(&self, pending: &mut Pending) -> bool {
-        if pending.age(self.now) < self.timeout() {
-            return false;
-        }
-        let loan = self.loans.get(&key(pending)).filter(|loan| pending.traits.blocks() && loan.waited);
-        let may_wait = loan.is_some_and(|loan| loan.until.is_none_or(|until| self.now < until));
-        if may_wait {
-            pending.born = self.now_us;
-        }
-        !may_wait
-    }
-
-    /// Ends a request that no node could be found for, if its client only waits until its time is over.
-    pub(super) fn end_waiting(&mut self, request: Taken, proto: Proto, replies: &mut Replies) -> Option<Taken> {
-        let key = key(&request.pending);
-        if request.pending.traits.blocks() && self.loans.get(&key).is_some_and(|loan| loan.waited) {
-            nothing_came(request.pending.ticket, proto, replies);
-            return None;
-        }
-        Some(request)
-    }
-
-    /// Makes a blocking request that ended before its time ready for the next try: with the time that is left, and
-    /// with patience for the way there anew.
-    pub(super) fn rearm(&mut self, mut request: Taken) -> Taken {
-        request.pending.born = self.now_us;
-        let loan = self.loans.get_mut(&key(&request.pending));
-        if let Some(until) = loan.and_then(|loan| {
-            loan.waited = true;
-            loan.until
-        }) && let Some(frame) = blocked::with_timeout(&request.frame, until.saturating_sub(self.now))
-        {
-            request.pending.len = frame.len() as u32;
-            request.frame = frame;
-        }
-        request
-    }
-}
-
-/// Answers a blocking request as if its time were up.
-fn nothing_came(ticket: Ticket, proto: Proto, replies: &mut Replies) {
-    // A part is one of several nodes that were asked how many replicas have a write.
-    let reply = if ticket.part().is_some() { b":0\r\n" } else { not_run(proto) };
-    replies.deliver(ticket, reply);
 }
 
 impl Loan {

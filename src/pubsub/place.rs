@@ -171,9 +171,22 @@ impl Subscriptions {
         self.feeds.get(feed as usize).is_none_or(|feed| feed.failures > 0)
     }
 
+    /// Whether the nodes of both are in the same shard by the map: after a failover one of them follows the other.
+    fn are_of_a_shard(&self, one: Option<FeedId>, other: Option<FeedId>) -> bool {
+        let shard = |feed: Option<FeedId>| {
+            let addr = &self.feeds.get(feed? as usize)?.addr;
+            let (at, node) = (0..).zip(&self.map.nodes).find(|(_, node)| node.addr == *addr)?;
+            Some(if let Role::Replica { of } = node.role { of } else { at })
+        };
+        shard(one).is_some_and(|of| shard(other) == Some(of))
+    }
+
     /// Takes ordinary messages from the target of a topic, as soon as that loses and doubles none.
     fn change_over(&mut self, id: TopicId, replies: &mut Replies) {
         let now = self.now;
+        let Some(topic) = self.topics.get(id as usize) else { return };
+        // The nodes of a shard tell one another; another shard tells nothing of a slot that has left it.
+        let both_tell = topic.kind != Kind::Shard || self.are_of_a_shard(topic.source, topic.target);
         let Some(topic) = self.topics.get_mut(id as usize) else { return };
         if topic.source == topic.target {
             if let Some(end) = topic.handover.as_ref().and_then(Handover::tail).filter(|end| *end > now) {
@@ -184,8 +197,7 @@ impl Subscriptions {
             self.handing.remove(&id);
             return;
         }
-        // Other nodes of a shard tell its messages no longer when they do not own it.
-        let old_tells = topic.stands_at(topic.source) && topic.kind != Kind::Shard;
+        let old_tells = topic.stands_at(topic.source) && both_tell;
         let new_tells = topic.stands_at(topic.target);
         if topic.stands_at(topic.source) && !new_tells && topic.kind == Kind::Shard {
             return;

@@ -9,7 +9,7 @@
 //! messages are told once, to those who listen.
 //!
 //! `SLOTWAY_SEED` repeats one run, `SLOTWAY_SEEDS` makes as many, `SLOTWAY_MINUTES` goes on for so long, with seeds that
-//! no earlier run had.
+//! no earlier run had. `SLOTWAY_TELL=1` prints what clients hear and when.
 
 mod actor;
 mod ops;
@@ -47,6 +47,7 @@ struct Outcome {
 /// Runs one history of random clients in front of a random cluster.
 fn history(seed: u64) -> Outcome {
     let mut random = Random::new(seed ^ 0x0c0_ffee);
+    let tells = asked("SLOTWAY_TELL").is_some();
     let options = Options {
         full_coverage: random.one_in(2),
         cluster_shards_supported: !random.one_in(4),
@@ -65,6 +66,9 @@ fn history(seed: u64) -> Outcome {
         }
         if random.one_in(3) {
             config.backend.node_queue_bytes = 2048;
+        }
+        if tells {
+            println!("seed {seed}: {:?} {:?}", config.backend, config.client.transactions);
         }
     };
     let outcome = RefCell::new(None);

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::ops::{End, SHARED, integer, parts};
 use crate::client::Client;
-use crate::world::World;
+use crate::world::{World, asked};
 
 /// What was handed in somewhere.
 #[derive(Default)]
@@ -38,6 +38,8 @@ impl Given {
 /// What all clients have learnt.
 pub(super) struct Shared {
     began: Instant,
+    /// Whether to print what is heard.
+    tells: bool,
     /// Each value that an increment was answered with, and how many increments have an unknown fate.
     counted: BTreeMap<u64, BTreeSet<u64>>,
     maybe_counted: BTreeMap<u64, u64>,
@@ -60,6 +62,7 @@ impl Shared {
     pub(super) fn new() -> Self {
         Self {
             began: Instant::now(),
+            tells: asked("SLOTWAY_TELL").is_some(),
             counted: BTreeMap::new(),
             maybe_counted: BTreeMap::new(),
             lists: BTreeMap::new(),
@@ -76,6 +79,9 @@ impl Shared {
     /// Something was heard by a client.
     pub(super) fn hear(&mut self, client: u64, reply: &[u8]) {
         let at = self.began.elapsed().as_micros() as u64;
+        if self.tells {
+            println!("{at:>9} µs, client {client}: {}", reply.escape_ascii());
+        }
         self.trace = mixed(self.trace, &client.to_be_bytes());
         self.trace = mixed(self.trace, &at.to_be_bytes());
         self.trace = mixed(self.trace, reply);
