@@ -129,6 +129,7 @@ impl House {
             self.process.accepting.store(true, Ordering::Relaxed);
             let accepting = accept(self.listeners, Arc::clone(&self.process), Arc::clone(&self.mailboxes));
             tokio::select! {
+                biased;
                 () = accepting => {}
                 () = async {
                     shutdown.await;
@@ -145,7 +146,9 @@ impl House {
                 None => std::future::pending().await,
             }
         };
+        // In the same order each time, so that a simulated run repeats itself.
         tokio::select! {
+            biased;
             () = admin => Ok(()),
             result = ended => result,
             () = clients => Ok(()),

@@ -232,6 +232,7 @@ impl Backend {
                 answer.pipe
             }
             Some(_) if self.retries.blocks(&request.pending) => answer.pipe,
+            Some(_) if self.retries.is_overtaken(&request.pending, &request.frame) => answer.pipe,
             Some(node) => {
                 let Some(pipe) = self.way(&request.pending, node, answer.proto) else {
                     self.put_off(answer.proto, request, NO_CONNECTION, Some(answer.pipe));

@@ -24,7 +24,7 @@ impl Backend {
         self.retries.forget(pipelines);
         let expired = |pending: &Pending| pending.age(now) >= timeout;
         for mut delayed in self.retries.due(now, pipelines, expired) {
-            if self.is_over(&mut delayed.request.pending) {
+            if delayed.overtaken || self.is_over(&mut delayed.request.pending) {
                 self.give_up(delayed, replies);
             } else {
                 self.send_again(delayed.proto, delayed.request);
@@ -46,11 +46,11 @@ impl Backend {
     fn give_up(&mut self, delayed: Delayed, replies: &mut Replies) {
         self.note_slow(&delayed.request.pending, &delayed.request.frame);
         let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
-        let Delayed { proto, request, refusal, mark } = delayed;
+        let Delayed { proto, request, refusal, mark, overtaken } = delayed;
         let run = Run::of(&request.pending);
         if let Some(request) = self.end_waiting(request, proto, replies) {
             self.counts.timed_out += 1;
-            Delayed { proto, request, refusal, mark }.give_up(replies);
+            Delayed { proto, request, refusal, mark, overtaken }.give_up(replies);
             run.end(None, self.clock(), replies);
         }
         if let Some(key) = bound {

@@ -161,7 +161,9 @@ impl Backend {
         self.wake_by(self.now + self.timeout().saturating_sub(pending.age(self.now)));
         match self.view.owner(pending.slot) {
             NOBODY => self.put_off(proto, Taken { pending, ..request }, &[], None),
-            _ if self.retries.blocks(&pending) => self.put_off(proto, Taken { pending, ..request }, &[], None),
+            _ if self.retries.blocks(&pending) || self.retries.is_overtaken(&pending, &request.frame) => {
+                self.put_off(proto, Taken { pending, ..request }, &[], None)
+            }
             owner => {
                 let Some(pipe) = self.way(&pending, owner, proto) else {
                     return self.put_off(proto, Taken { pending, ..request }, NO_CONNECTION, None);
@@ -188,7 +190,7 @@ impl Backend {
         if pending.traits.is_bound() {
             return self.put_in(pipe, frame, pending, asking);
         }
-        let (key, sequence) = (retry::key(&pending), pending.ticket.sequence());
+        let (key, sequence, alone) = (retry::key(&pending), pending.ticket.sequence(), retry::names_several(frame));
         if asking {
             self.push_asking(pipe, frame, pending);
         } else {
@@ -198,7 +200,7 @@ impl Backend {
             pipeline.note_detour();
         }
         if let Some(mark) = Mark::of(pipe, &self.pipelines) {
-            self.retries.went(key, sequence, mark, &self.pipelines);
+            self.retries.went(key, sequence, mark, alone, &self.pipelines);
         }
     }
 
@@ -225,7 +227,7 @@ impl Backend {
         self.counts.put_off += 1;
         let mark = after.and_then(|pipe| Mark::of(pipe, &self.pipelines));
         let refusal = refusal.into();
-        let due = self.retries.put_off(self.now, Delayed { proto, request, refusal, mark });
+        let due = self.retries.put_off(self.now, Delayed { proto, request, refusal, mark, overtaken: false });
         self.wake_by(due);
     }
 

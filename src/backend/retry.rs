@@ -5,7 +5,8 @@
 //! which are answered with the node's refusal.
 //!
 //! Requests that went another way than straight to the owner of their slot leave a trail, so that later ones go
-//! the same way or wait.
+//! the same way or wait. They wait in any case if the one before them names several keys: it may be refused where
+//! they would be run. What is run meanwhile where it was sent before is noted at the trail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +47,21 @@ impl Mark {
 struct Trail {
     mark: Mark,
     sequence: u32,
+    /// Whether it may be refused although what comes behind it is run.
+    alone: bool,
+    /// What was run since: a request that came before it and is still on its way must not be run any more.
+    ran: Vec<Ran>,
 }
+
+/// A request that was run.
+struct Ran {
+    sequence: u32,
+    read: bool,
+    keys: Option<Vec<Box<[u8]>>>,
+}
+
+/// Of so many requests it is known which keys they had; those behind more are taken for overtaken.
+const MOST_RAN: usize = 1024;
 
 /// A request that waits for its time.
 pub(super) struct Delayed {
@@ -56,12 +71,17 @@ pub(super) struct Delayed {
     pub(super) refusal: Box<[u8]>,
     /// Before this much is answered, one of the requests behind it may still turn out to have been run.
     pub(super) mark: Option<Mark>,
+    /// Whether one of them was run already.
+    pub(super) overtaken: bool,
 }
 
 impl Delayed {
     /// Answers the request as not executed.
     pub(super) fn give_up(self, replies: &mut Replies) {
-        if self.refusal.is_empty() {
+        if self.refusal.is_empty() && self.overtaken {
+            let text = "PROXYUNSENT not executed: a later command on the key was executed before it could be";
+            replies.fail(self.request.pending.ticket, text);
+        } else if self.refusal.is_empty() {
             let text = "CLUSTERDOWN not executed: no node could run the command in time";
             replies.fail(self.request.pending.ticket, text);
         } else {
@@ -113,25 +133,38 @@ impl Retries {
     }
 
     /// The connection on which a request may still be under way that this one must not overtake, if it is another
-    /// one than `pipe`.
+    /// one than `pipe`, or if this one would not be safe behind it there.
     pub(super) fn elsewhere(
         &self,
         pending: &Pending,
         pipe: PipelineId,
         pipelines: &Slab<Pipeline>,
     ) -> Option<PipelineId> {
-        let trail = self.trails.get(&key(pending)).filter(|trail| trail.mark.pipe != pipe)?;
+        let trail = self.trails.get(&key(pending)).filter(|trail| trail.mark.pipe != pipe || trail.alone)?;
         let is_before = pending.ticket.comes_after(trail.sequence);
         (is_before && !trail.mark.is_passed(pipelines)).then_some(trail.mark.pipe)
     }
 
-    /// Remembers that a request went where `mark` is.
-    pub(super) fn went(&mut self, key: (u64, u16), sequence: u32, mark: Mark, pipelines: &Slab<Pipeline>) {
-        self.trails.insert(key, Trail { mark, sequence });
+    /// Remembers that a request went where `mark` is; `alone` if it may be refused where what is behind it is not.
+    pub(super) fn went(&mut self, key: (u64, u16), sequence: u32, mark: Mark, alone: bool, pipelines: &Slab<Pipeline>) {
+        let ran = self.trails.remove(&key).map(|before| before.ran).unwrap_or_default();
+        self.trails.insert(key, Trail { mark, sequence, alone, ran });
         if self.trails.len() > self.most_trails.max(MIN_TRAILS) {
-            self.forget(pipelines);
+            // Of those that were overtaken some may be on their way from one connection to another just now.
+            self.trails.retain(|_, trail| !trail.ran.is_empty() || !trail.mark.is_passed(pipelines));
             self.most_trails = self.trails.len() * 2;
         }
+    }
+
+    /// Whether a request that came after this one, from the same client for the same key, was run meanwhile.
+    pub(super) fn is_overtaken(&self, pending: &Pending, frame: &[u8]) -> bool {
+        let Some(trail) = self.trails.get(&key(pending)).filter(|trail| !trail.ran.is_empty()) else { return false };
+        let keys = keys_of(frame);
+        let passes = |ran: &Ran| {
+            let is_later = ran.sequence != pending.ticket.sequence() && !pending.ticket.comes_after(ran.sequence);
+            is_later && !(ran.read && pending.traits.is_read()) && meet(keys.as_deref(), ran.keys.as_deref())
+        };
+        trail.ran.len() >= MOST_RAN || trail.ran.iter().any(passes)
     }
 
     /// Forgets the trails of requests that have been answered.
@@ -140,7 +173,8 @@ impl Retries {
     }
 
     /// Puts a request off, longer each time. Gives when it is due.
-    pub(super) fn put_off(&mut self, now: Millis, delayed: Delayed) -> Millis {
+    pub(super) fn put_off(&mut self, now: Millis, mut delayed: Delayed) -> Millis {
+        delayed.overtaken |= self.is_overtaken(&delayed.request.pending, &delayed.request.frame);
         let pending = &delayed.request.pending;
         let group = self.groups.entry(key(pending)).or_default();
         let wait = (pending.age(now) / 2).clamp(FIRST_MS, LAST_MS).max(patience(pending.hops));
@@ -160,6 +194,12 @@ impl Retries {
     /// more, or they would be overtaken. Reads do not mind each other.
     #[cold]
     pub(super) fn overtaken_by(&mut self, pending: &Pending, frame: &[u8], replies: &mut Replies) {
+        if let Some(trail) = self.trails.get_mut(&key(pending))
+            && trail.ran.len() < MOST_RAN
+        {
+            let (sequence, read) = (pending.ticket.sequence(), pending.traits.is_read());
+            trail.ran.push(Ran { sequence, read, keys: keys_of(frame) });
+        }
         let Some(group) = self.groups.get_mut(&key(pending)) else { return };
         let is_overtaken = |other: &mut Delayed| {
             let Taken { pending: earlier, frame: waiting, .. } = &other.request;
@@ -167,7 +207,7 @@ impl Retries {
             !both_read && earlier.ticket.comes_before(&pending.ticket) && share_a_key(waiting, frame)
         };
         for delayed in group.waiting.extract_if(.., is_overtaken) {
-            delayed.give_up(replies);
+            Delayed { overtaken: true, ..delayed }.give_up(replies);
         }
         if group.waiting.is_empty() {
             self.groups.remove(&key(pending));
@@ -248,12 +288,22 @@ pub(super) fn overtaken_reads(requests: &[Taken]) -> Vec<bool> {
     overtaken
 }
 
-/// Whether two requests name the same key. What cannot be read is taken for yes.
+/// Whether two requests name the same key.
 fn share_a_key(one: &[u8], other: &[u8]) -> bool {
-    match (keys_of(one), keys_of(other)) {
+    meet(keys_of(one).as_deref(), keys_of(other).as_deref())
+}
+
+/// Whether there is a key in both. What could not be read is taken for yes.
+fn meet(one: Option<&[Box<[u8]>]>, other: Option<&[Box<[u8]>]>) -> bool {
+    match (one, other) {
         (Some(one), Some(other)) => one.iter().any(|key| other.contains(key)),
         _ => true,
     }
+}
+
+/// Whether a request names more than one key, so that a node may refuse it although it runs others on them.
+pub(super) fn names_several(frame: &[u8]) -> bool {
+    keys_of(frame).is_none_or(|keys| keys.iter().any(|key| Some(key) != keys.first()))
 }
 
 /// The keys that the canonical frames of a request name.

@@ -9,7 +9,7 @@
 //! messages are told once, to those who listen.
 //!
 //! `SLOTWAY_SEED` repeats one run, `SLOTWAY_SEEDS` makes as many, `SLOTWAY_MINUTES` goes on for so long, with seeds that
-//! no earlier run had. `SLOTWAY_TELL=1` prints what clients hear and when.
+//! no earlier run had. `SLOTWAY_TELL=1` prints what clients hear and when, and what nodes heard.
 
 mod actor;
 mod ops;
@@ -47,7 +47,6 @@ struct Outcome {
 /// Runs one history of random clients in front of a random cluster.
 fn history(seed: u64) -> Outcome {
     let mut random = Random::new(seed ^ 0x0c0_ffee);
-    let tells = asked("SLOTWAY_TELL").is_some();
     let options = Options {
         full_coverage: random.one_in(2),
         cluster_shards_supported: !random.one_in(4),
@@ -67,7 +66,7 @@ fn history(seed: u64) -> Outcome {
         if random.one_in(3) {
             config.backend.node_queue_bytes = 2048;
         }
-        if tells {
+        if is_told() {
             println!("seed {seed}: {:?} {:?}", config.backend, config.client.transactions);
         }
     };
@@ -85,6 +84,9 @@ async fn clients(world: World, mut random: Random) -> Outcome {
     }
     world.net.plan(&world.front, Plan::fragments([0, 100, 9][random.below(3) as usize]));
     world.client().await.call(&[b"SCRIPT", b"LOAD", SCRIPT.as_bytes()]).await.expect("a reply");
+    if is_told() {
+        world.cluster.log(1 << 20);
+    }
     let done = Rc::new(RefCell::new(false));
     let (cluster, net) = (world.cluster.clone(), world.net.clone());
     let trouble = Trouble { cluster, net, random: Random::new(random.bits()) };
@@ -101,17 +103,35 @@ async fn clients(world: World, mut random: Random) -> Outcome {
         })
         .collect();
     for actor in actors {
-        rejoin(actor.await);
+        let ended = actor.await;
+        if ended.is_err() {
+            show(&world);
+        }
+        rejoin(ended);
     }
     *done.borrow_mut() = true;
     for one in around {
         rejoin(one.await);
     }
     pass(ms(20_000)).await;
+    show(&world);
     shared.borrow().check(&world).await;
     assert_eq!(world.counted("connected_clients").await, 1);
     let shared = shared.borrow();
     Outcome { trace: shared.trace, seen: shared.seen.clone() }
+}
+
+/// Whether what happens is printed.
+pub(super) fn is_told() -> bool {
+    asked("SLOTWAY_TELL").is_some()
+}
+
+/// Shows what nodes heard, if that is wanted.
+fn show(world: &World) {
+    for seen in world.cluster.take_log() {
+        let request = seen.args.join(&b' ').escape_ascii().to_string();
+        println!("{} ms, {:?}, connection {}: {request}: {}", seen.at_ms, seen.node, seen.connection, seen.reply);
+    }
 }
 
 /// What fails in a task fails the scenario.

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
+use super::is_told;
 use super::ops::{End, SHARED, integer, parts};
 use crate::client::Client;
-use crate::world::{World, asked};
+use crate::world::World;
 
 /// What was handed in somewhere.
 #[derive(Default)]
@@ -62,7 +63,7 @@ impl Shared {
     pub(super) fn new() -> Self {
         Self {
             began: Instant::now(),
-            tells: asked("SLOTWAY_TELL").is_some(),
+            tells: is_told(),
             counted: BTreeMap::new(),
             maybe_counted: BTreeMap::new(),
             lists: BTreeMap::new(),
