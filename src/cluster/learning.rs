@@ -73,6 +73,7 @@ impl Learning {
         let mut next = Instant::now() + self.every;
         loop {
             tokio::select! {
+                biased;
                 () = self.lore.bell.notified() => {}
                 () = tokio::time::sleep_until(next) => {}
             }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use slotway::demo::embedded::Random;
+use tokio::time::Instant;
 
 use super::ops::{CLIENTS, End, KEYS, Op, integer, own_key, parts};
 use super::shared::Shared;
@@ -135,8 +136,8 @@ impl Actor {
             let lists = ops.iter().filter_map(|op| if let Op::Range(list) = op { Some(*list) } else { None });
             lists.map(|list| (list, shared.read_so_far(list))).collect()
         };
-        let mut heard = Vec::new();
-        for op in ops {
+        let (mut heard, mut late, begun) = (Vec::new(), BTreeSet::new(), Instant::now());
+        for (at, op) in ops.iter().enumerate() {
             let mut replies = Vec::new();
             for _ in 0..op.replies() {
                 let reply = tokio::time::timeout(PATIENCE, client.reply()).await;
@@ -144,6 +145,9 @@ impl Actor {
                 let reply = reply.unwrap_or_else(|error| panic!("{op:?}: {error}"));
                 self.shared.borrow_mut().hear(self.number, &reply);
                 replies.push(reply);
+            }
+            if begun.elapsed() > ms(450) {
+                late.insert(at);
             }
             let last = replies.pop().expect("at least one reply");
             heard.push((replies, End::of(last, op)));
@@ -156,7 +160,8 @@ impl Actor {
             let is_missing = matches!(end, End::Missing);
             let behind = ops.get(at + 1..).unwrap_or_default();
             let is_overtaken = behind.iter().any(|other| other.counter().is_some() && other.counter() == op.counter());
-            assert!(!is_missing || is_overtaken, "a node missed a script");
+            // What came of the first try is told when there was no time for another, too.
+            assert!(!is_missing || is_overtaken || late.contains(&at), "a node missed a script");
             self.settle(op, before, end, &unknown, &read_so_far);
         }
     }
@@ -363,7 +368,7 @@ pub(super) async fn listener(
         for words in ["SUBSCRIBE news0 news1 news2", "SSUBSCRIBE gazette0", "SSUBSCRIBE gazette1", "PSUBSCRIBE n*0"] {
             client.tell(words).await;
         }
-        let until = tokio::time::Instant::now() + ms(random.below(4000));
+        let until = Instant::now() + ms(random.below(4000));
         let mut heard: BTreeSet<Vec<Option<String>>> = BTreeSet::new();
         while let Ok(reply) = tokio::time::timeout_at(until, client.reply()).await {
             let reply = reply.expect("a subscriber is kept");
