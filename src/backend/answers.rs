@@ -310,14 +310,15 @@ struct Aside<'a> {
 }
 
 impl Aside<'_> {
-    /// A request is answered: others may not run behind it, and it may have been slow.
+    /// A request is answered: others may not run behind it, it may have been slow, and its reply large.
     #[cold]
-    fn look(&mut self, pending: &Pending, frame: &[u8], replies: &mut Replies) {
+    fn look(&mut self, pending: &Pending, frame: &[u8], reply: &[u8], replies: &mut Replies) {
         if !self.retries.is_empty() {
             self.retries.overtaken_by(pending, frame, replies);
         }
         let around = self.around;
         self.watchful.look(pending, frame, self.now, || around.ready.push(around.desk));
+        self.watchful.look_at_size(reply, frame, || around.ready.push(around.desk));
     }
 }
 
@@ -333,6 +334,7 @@ fn deliver(
 ) -> Result<Option<usize>, Broken> {
     let careful =
         pipeline.canary.is_some() || !aside.retries.is_empty() || aside.watchful.expects_slow(pipeline, aside.now);
+    let careful = careful || aside.watchful.expects_big(bytes.len());
     let clock = Clock { now_us: aside.now_us, tally: &aside.around.tally };
     let mut run = Run::default();
     while let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) {
@@ -356,7 +358,7 @@ fn deliver(
                     }
                     run.note(&pending);
                     if careful {
-                        aside.look(&pending, pipeline.popped_frame(pending.len as usize), replies);
+                        aside.look(&pending, pipeline.popped_frame(pending.len as usize), reply, replies);
                     }
                     replies.deliver(pending.ticket, reply);
                 }

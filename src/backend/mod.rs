@@ -59,7 +59,7 @@ pub use report::NodeReport;
 use retry::Retries;
 pub use sampling::Sample;
 pub use scripts::Scripts;
-pub use slow::Slow;
+pub use slow::{BigReply, Slow};
 use slow::Watchful;
 use view::{NOBODY, NodeId, View};
 

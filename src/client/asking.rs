@@ -6,13 +6,14 @@ use crate::backend::NodeReport;
 use crate::command::Spec;
 use crate::replies::ClientId;
 use crate::resp::{Proto, encode};
+use crate::telemetry::HotReport;
 
 /// Whether this command asks all workers, so that its answer takes a turn at least.
 pub(super) fn asks(spec: &Spec) -> bool {
     match spec.parent {
         Some("client") => ["list", "kill", "pause", "unpause", "unblock"].contains(&spec.name),
         Some("slowlog") => spec.name != "help",
-        Some("proxy") => spec.name == "nodes",
+        Some("proxy") => ["nodes", "hotkeys", "bigkeys"].contains(&spec.name),
         Some(_) => false,
         None => spec.name == "monitor",
     }
@@ -22,17 +23,26 @@ impl Answer {
     fn into_nodes(self) -> Vec<NodeReport> {
         if let Self::Nodes(reports) = self { reports } else { Vec::new() }
     }
+
+    fn into_hot(self) -> Option<HotReport> {
+        if let Self::Hot(report) = self { Some(*report) } else { None }
+    }
 }
 
 impl Asker {
     /// Gives it the reply that its question and all answers make.
     pub fn conclude(self, question: &Question, answers: Vec<Answer>, room: &mut Room) {
         let mut reply = Vec::new();
-        if matches!(question, Question::Nodes) {
-            let reports: Vec<NodeReport> = answers.into_iter().flat_map(Answer::into_nodes).collect();
-            super::nodes::nodes(&reports, &room.process.map.load(), self.proto, &mut reply);
-        } else {
-            write(question, answers, self.proto, &mut reply);
+        match question {
+            Question::Nodes => {
+                let reports: Vec<NodeReport> = answers.into_iter().flat_map(Answer::into_nodes).collect();
+                super::nodes::nodes(&reports, &room.process.map.load(), self.proto, &mut reply);
+            }
+            Question::HotKeys(_) | Question::BigKeys(_) => {
+                let report = HotReport::merge(answers.into_iter().filter_map(Answer::into_hot));
+                super::hot::write(question, &report, self.proto, room, &mut reply);
+            }
+            _ => write(question, answers, self.proto, &mut reply),
         }
         room.replies.deliver(self.ticket, &reply);
     }

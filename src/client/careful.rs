@@ -1,10 +1,10 @@
 //! Requests that are looked at one by one, because something out of the ordinary goes on: somebody watches with
-//! MONITOR, there is a pause, operators deny commands, or the client is not to hear its replies.
+//! MONITOR, there is a pause, operators deny commands, the client is not to hear its replies, or a request is large.
 //!
 //! `session` walks past all of this otherwise, for one look a read.
 
 use super::state::{Flow, Hears, Room, Session, refuse};
-use super::{learning, local, rights, watch};
+use super::{hot, learning, local, rights, watch};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
 
@@ -47,6 +47,12 @@ impl Session {
         };
         if hears != Hears::All {
             room.replies.unmute(client);
+        }
+        if let Some(spec) = spec
+            && flow.is_taken()
+            && request.frame().len() > room.hot.big_above
+        {
+            hot::note_request(spec, request, room);
         }
         if !flow.is_taken() {
             self.hears = hears;

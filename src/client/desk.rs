@@ -14,6 +14,7 @@ use crate::backend::{Millis, NodeReport};
 use crate::command::{Flags, Spec};
 use crate::replies::{ClientId, Ticket};
 use crate::resp::Proto;
+use crate::telemetry::HotReport;
 
 /// What every worker is asked, or told.
 #[derive(Clone, Debug)]
@@ -55,6 +56,23 @@ pub enum Question {
     SlowReset,
     /// `PROXY NODES`.
     Nodes,
+    /// `PROXY HOTKEYS`: the keys that most requests name, so many at most.
+    HotKeys(usize),
+    /// `PROXY BIGKEYS`: the keys with the largest values, so many at most.
+    BigKeys(usize),
+    /// `PROXY HOTKEYS ON`, `OFF` and `RESET`.
+    Hot(HotOrder),
+}
+
+/// What is to be done about hot keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HotOrder {
+    /// Begin to look for them, anew.
+    Begin,
+    /// End it, and keep what was found.
+    End,
+    /// Forget what was found.
+    Forget,
 }
 
 /// What one worker answers.
@@ -70,6 +88,8 @@ pub enum Answer {
     Slow(Vec<Entry>),
     /// What it has to do with each node.
     Nodes(Vec<NodeReport>),
+    /// Hot keys and large values.
+    Hot(Box<HotReport>),
 }
 
 /// A question with the place that its answer goes to.

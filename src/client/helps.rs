@@ -67,9 +67,11 @@ pub(super) const COMMAND: Help = &[
 ];
 
 pub(super) const PROXY: Help = &[
-    ("BIGKEYS, HOTKEYS", "An error: not built yet."),
+    ("BIGKEYS [<count>]", "The keys with the largest values that were seen while hot keys were looked for."),
     ("CONFIG", "The configuration in use, secrets hidden."),
     ("EXPLAIN <command> [<arg> ...]", "What would be done with this command: plan, keys, slots, nodes, refusal."),
+    ("HOTKEYS [<count>]", "The keys that most requests name now."),
+    ("HOTKEYS (ON|OFF|RESET)", "Begin or end to look for hot keys and large values, or forget what was found."),
     ("INFO", "Counts of the proxy, as in INFO."),
     ("KEYSLOT <key>", "The slot of a key."),
     ("NODES", "The nodes, and the connections to them."),

@@ -24,6 +24,7 @@ pub mod errands;
 mod glob;
 mod guard;
 mod helps;
+pub mod hot;
 mod info;
 mod keyspace;
 mod learning;
@@ -52,6 +53,8 @@ pub use process::Process;
 pub use state::{Room, Session};
 
 use crate::keyspace::Keyspace;
+use crate::net::Addr;
+use crate::telemetry::HotOptions;
 
 /// What one client may do and cost.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +94,10 @@ pub struct Options {
     pub channels: Channels,
     /// `[slowlog] max_len`: how many slow requests are kept; 0 keeps none.
     pub slow_entries: usize,
+    /// `[shutdown] advertise`: where clients that want to be told go when this process ends.
+    pub advertise: Option<Addr>,
+    /// `[hotkeys]`: keys that many requests name, and large values.
+    pub hot: HotOptions,
 }
 
 /// One of the proxy's own users.
@@ -180,6 +187,8 @@ impl Default for Options {
             keyspace: None,
             channels: Channels::Shared,
             slow_entries: 128,
+            advertise: None,
+            hot: HotOptions::default(),
         }
     }
 }

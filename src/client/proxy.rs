@@ -3,7 +3,7 @@
 use super::desk::Question;
 use super::nodes::{count, pair};
 use super::state::{Flow, Room, Session, refuse, say};
-use super::{asking, helps, info, learning};
+use super::{asking, helps, hot, info, learning};
 use crate::cluster::slot::slot;
 use crate::cluster::topology::{Topology, UNOWNED};
 use crate::command::{Spec, keys};
@@ -41,10 +41,7 @@ pub(super) fn answer(
             say(client, room, |out| encode::text(out, &text, proto))
         }
         "help" => say(client, room, |out| helps::write("PROXY", helps::PROXY, out)),
-        "hotkeys" | "bigkeys" => {
-            let text = format!("ERR 'proxy|{}' is not supported by this version of slotway yet", spec.name);
-            refuse(client, &text, room)
-        }
+        "hotkeys" | "bigkeys" => hot::answer(session, client, spec, request, room),
         _ => refuse(client, "ERR wrong number of arguments for 'proxy' command", room),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse, wrong_arity};
-use super::{blocking, learning, local, publish, subscriber};
+use super::{blocking, hot, learning, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Pin, Spec};
 use crate::merge::Gather;
@@ -89,7 +89,7 @@ impl Session {
                     self.wait = Some(Wait::Output);
                     break;
                 }
-                if !CAREFUL && self.needs_care(room) {
+                if !CAREFUL && (self.needs_care(room) || rest.len() > room.hot.big_above) {
                     return taken + self.walk_as::<true>(client, rest, args, room);
                 }
             }
@@ -160,10 +160,10 @@ impl Session {
         if !self.ordinary
             && let Some(flow) = self.guard(client, spec, request, room)
         {
-            return self.note(spec, flow, room);
+            return self.note(spec, request, flow, room);
         }
         let flow = self.go(client, spec, request, room);
-        self.note(spec, flow, room)
+        self.note(spec, request, flow, room)
     }
 
     /// Sends a request on its way.
@@ -191,11 +191,14 @@ impl Session {
 
     /// Remembers and counts a request that was taken.
     #[inline]
-    fn note(&mut self, spec: &'static Spec, flow: Flow, room: &mut Room) -> Flow {
+    fn note(&mut self, spec: &'static Spec, request: &Request<'_>, flow: Flow, room: &mut Room) -> Flow {
         if flow.is_taken() {
             self.last_command = Some(spec);
             room.commands += 1;
             room.tally.count(spec.index);
+            if room.commands >= room.hot.next {
+                hot::look(self, spec, request, room);
+            }
         }
         flow
     }

@@ -18,7 +18,7 @@ use crate::replies::{ClientId, Replies};
 use crate::resp::request::Decoder;
 use crate::resp::{Proto, encode};
 use crate::route::Parts;
-use crate::telemetry::Tally;
+use crate::telemetry::{Hot, Tally};
 
 /// The rooms that a session sends into: those of its worker.
 pub struct Room {
@@ -52,6 +52,8 @@ pub struct Room {
     pub rights: Rights,
     /// The latest slow requests.
     pub slow: Ring,
+    /// Keys that many requests name.
+    pub hot: Hot,
     /// Tells the worker that there is a question or something to be shown.
     desk: Waker,
     pub(super) parts: Parts,
@@ -70,6 +72,7 @@ impl Room {
             replies: Replies::counting_in(Arc::clone(process.tally(worker))),
             tally: Arc::clone(process.tally(worker)),
             slow: Ring::new(Arc::clone(&process)),
+            hot: Hot::new(options.hot, worker as u64 + 1),
             process,
             options,
             now: 0,

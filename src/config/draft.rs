@@ -15,6 +15,7 @@ use crate::admin::Token;
 use crate::backend::Credentials;
 use crate::client::{Channels, User};
 use crate::keyspace::Keyspace;
+use crate::net::Addr;
 
 /// A value as a source gave it.
 pub(super) enum Given {
@@ -23,6 +24,8 @@ pub(super) enum Given {
     Text { text: String, loose: bool },
     /// A whole number.
     Integer(i64),
+    /// True or false.
+    Truth(bool),
     /// A list; each element, or what is wrong with it, with its place.
     List(Vec<(Result<Self, Wrong>, Origin)>),
     /// Anything else, by its name: no key takes it.
@@ -94,6 +97,8 @@ impl Draft {
                 *at(config) = std::time::Duration::ZERO;
             }
             Kind::Switch { at, least } => *at(config) = time(given, *least, false)?,
+            Kind::Flag(at) => *at(config) = flag(given)?,
+            Kind::Endpoint(at) => *at(config) = Some(endpoint(given)?),
             Kind::List(items) => self.put_list(key.path, *items, given, at)?,
             Kind::Address(at) => *at(config) = seed::address(text(given, "\"127.0.0.1:7379\"")?)?,
             Kind::MaybeAddress(at) => {
@@ -263,6 +268,7 @@ fn mismatch(given: &Given, wanted: &str, instead: &str) -> Wrong {
     let got = match given {
         Given::Text { .. } => "a text".to_owned(),
         Given::Integer(n) => format!("the number {n}"),
+        Given::Truth(_) => "true or false".to_owned(),
         Given::List(_) => "a list".to_owned(),
         Given::Other(what) => (*what).to_owned(),
     };
@@ -275,6 +281,27 @@ fn text<'a>(given: &'a Given, example: &str) -> Result<&'a str, Wrong> {
     } else {
         Err(mismatch(given, "a text", &format!("write {example}")))
     }
+}
+
+/// Yes or no.
+fn flag(given: &Given) -> Result<bool, Wrong> {
+    match given {
+        Given::Truth(truth) => Ok(*truth),
+        Given::Text { text, loose: true } if text == "true" => Ok(true),
+        Given::Text { text, loose: true } if text == "false" => Ok(false),
+        other => Err(mismatch(other, "true or false", "write true or false, without quotes")),
+    }
+}
+
+/// An address that clients connect to: a host and a port, both of them real ones.
+fn endpoint(given: &Given) -> Result<Addr, Wrong> {
+    const EXAMPLE: &str = "\"slotway.example:6379\"";
+    let addr = seed::address(text(given, EXAMPLE)?)?;
+    let is_real = match &addr {
+        Addr::Tcp { host, port } => *port != 0 && !!["0.0.0.0", "::"].contains(&&**host),
+        Addr::Unix(_) => false,
+    };
+    if is_real { Ok(addr) } else { Err(Wrong::new(format!("no client can connect to {addr}"), format!("write {EXAMPLE}"))) }
 }
 
 /// Names of hosts, without ports.
@@ -362,7 +389,7 @@ fn out_of_range(given: &Given, range: String) -> Wrong {
     let value = match given {
         Given::Integer(n) => n.to_string(),
         Given::Text { text, .. } => format!("\"{text}\""),
-        Given::List(_) | Given::Other(_) => "it".to_owned(),
+        Given::Truth(_) | Given::List(_) | Given::Other(_) => "it".to_owned(),
     };
     Wrong::new(format!("{value} is out of range"), range)
 }

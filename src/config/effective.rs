@@ -52,6 +52,8 @@ pub(super) fn value(key: &Key, config: &Config) -> Option<String> {
         Kind::Time { at, .. } => quoted(&units::show_duration(*at(&mut config))),
         Kind::Switch { at, .. } if at(&mut config).is_zero() => quoted("off"),
         Kind::Switch { at, .. } => quoted(&units::show_duration(*at(&mut config))),
+        Kind::Flag(at) => at(&mut config).to_string(),
+        Kind::Endpoint(at) => quoted(&at(&mut config).as_ref()?.to_string()),
         Kind::List(items) => {
             let items = items.show(&mut config);
             if items.is_empty() {

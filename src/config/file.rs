@@ -131,7 +131,7 @@ impl Walk<'_> {
                 Given::List(items.iter().map(|item| (self.given(item), self.at(&item.span()))).collect())
             }
             DeValue::Float(_) => Given::Other("a number with a point"),
-            DeValue::Boolean(_) => Given::Other("true or false"),
+            DeValue::Boolean(truth) => Given::Truth(*truth),
             DeValue::Datetime(_) => Given::Other("a date"),
             DeValue::Table(_) => Given::Other("a section"),
         })

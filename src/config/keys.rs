@@ -35,12 +35,16 @@ pub(super) enum Kind {
     Time { at: fn(&mut Config) -> &mut Duration, least: Duration, zero: bool },
     /// A length of time of at least `least`, or "off", which is zero.
     Switch { at: fn(&mut Config) -> &mut Duration, least: Duration },
+    /// Yes or no.
+    Flag(fn(&mut Config) -> &mut bool),
     /// A list of texts.
     List(&'static dyn Items),
     /// An address to listen on.
     Address(fn(&mut Config) -> &mut Addr),
     /// An address to listen on, or `off`.
     MaybeAddress(fn(&mut Config) -> &mut Option<Addr>),
+    /// Where clients find this proxy or its like; none is given by default.
+    Endpoint(fn(&mut Config) -> &mut Option<Addr>),
     /// Names of hosts.
     Hosts(fn(&mut Config) -> &mut Vec<String>),
     /// The path of a socket, which may be absent.
@@ -205,6 +209,7 @@ pub(super) static KEYS: &[Key] = &[
     key("workers", Kind::Count { at: |c| &mut c.worker.workers, least: 0, most: 1024 }),
     key("listen.addr", Kind::Address(|c| &mut c.worker.addr)),
     key("listen.unix_socket", Kind::Socket(|c| &mut c.worker.unix_socket)),
+    key("listen.reuse_port", Kind::Flag(|c| &mut c.worker.reuse_port)),
     key("listen.max_clients", Kind::Count { at: |c| &mut c.worker.max_clients, least: 1, most: 10_000_000 }),
     key("listen.idle_timeout", Kind::Time { at: |c| &mut c.client.idle_timeout, least: MS, zero: true }),
     secret("auth.password", Whose::Clients, false, "auth.password_file"),
@@ -247,10 +252,15 @@ pub(super) static KEYS: &[Key] = &[
     key("keyspace.channels", Kind::Choice(CHANNELS)),
     key("slowlog.threshold", Kind::Time { at: |c| &mut c.backend.slow_threshold, least: MS, zero: true }),
     key("slowlog.max_len", Kind::Count { at: |c| &mut c.client.slow_entries, least: 0, most: 1 << 20 }),
+    key("hotkeys.enabled", Kind::Flag(|c| &mut c.client.hot.enabled)),
+    key("hotkeys.samples", Kind::Count { at: |c| &mut c.client.hot.samples, least: 100, most: 1_000_000 }),
+    key("hotkeys.capacity", Kind::Count { at: |c| &mut c.client.hot.capacity, least: 64, most: 1 << 17 }),
+    key("hotkeys.big_above", Kind::Size { at: |c| &mut c.client.hot.big_above, least: KB, most: 64 * GB }),
     key("log.level", Kind::Choice(LEVEL)),
     key("log.format", Kind::Choice(FORMAT)),
     key("shutdown.delay", Kind::Time { at: |c| &mut c.worker.delay, least: MS, zero: true }),
     key("shutdown.drain", Kind::Time { at: |c| &mut c.worker.drain, least: MS, zero: true }),
+    key("shutdown.advertise", Kind::Endpoint(|c| &mut c.client.advertise)),
 ];
 
 /// The key at `path`.

@@ -13,7 +13,9 @@
 mod counter;
 mod errors;
 mod exposition;
+pub mod heavy;
 mod histogram;
+mod hot;
 mod map;
 pub mod names;
 mod nodes;
@@ -24,6 +26,7 @@ pub use counter::Counter;
 pub use errors::{CODES, Errors, FAULTS, Fault};
 pub use exposition::Exposition;
 pub use histogram::{Distribution, Histogram, SCRAPED_US};
+pub use hot::{Big, Hot, HotOptions, HotReport};
 pub use map::{MapTally, TRIGGERS, Trigger};
 pub use nodes::{LastError, NodeTally, NodeTotals, Nodes};
 pub use resources::Resources;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::Worker;
 use super::mailbox::Letter;
-use crate::client::desk::{Answer, Asker, Filter, Inquiry, MAX_BEHIND, Pause, Question};
+use crate::client::desk::{Answer, Asker, Filter, HotOrder, Inquiry, MAX_BEHIND, Pause, Question};
+use crate::client::hot;
 use crate::replies::ClientId;
 
 /// A question that others have not all answered.
@@ -25,6 +26,9 @@ impl Worker {
             self.ask(inquiry);
         }
         self.note_slow();
+        for reply in self.room.backend.take_big() {
+            hot::note_reply(&reply, &mut self.room);
+        }
         if !self.room.watch.lines.is_empty() {
             self.show_lines();
         }
@@ -163,7 +167,24 @@ impl Worker {
                 self.room.slow.clear();
                 Answer::Done
             }
+            Question::HotKeys(_) | Question::BigKeys(_) => {
+                Answer::Hot(Box::new(self.room.hot.report(self.room.now, self.room.commands)))
+            }
+            Question::Hot(order) => {
+                self.look_for_hot_keys(*order);
+                Answer::Done
+            }
         }
+    }
+
+    fn look_for_hot_keys(&mut self, order: HotOrder) {
+        let (now, requests, hot) = (self.room.now, self.room.commands, &mut self.room.hot);
+        match order {
+            HotOrder::Begin => hot.switch(true, now, requests),
+            HotOrder::End => hot.switch(false, now, requests),
+            HotOrder::Forget => hot.reset(now),
+        }
+        self.room.backend.note_big_above(self.room.hot.big_above);
     }
 
     /// Ends the wait of this client, if it is one of this worker's and waits.

@@ -49,6 +49,8 @@ pub struct Options {
     pub addr: Addr,
     /// `[listen] unix_socket`, beside `addr`.
     pub unix_socket: Option<std::path::PathBuf>,
+    /// `[listen] reuse_port`: whether another process may listen there too.
+    pub reuse_port: bool,
     /// `[listen] max_clients` over all workers; more are told so and closed.
     pub max_clients: usize,
     /// `workers`; 0 means as many as the cores that this process may use.
@@ -64,6 +66,7 @@ impl Default for Options {
         Self {
             addr: Addr::tcp("127.0.0.1", 7379),
             unix_socket: None,
+            reuse_port: false,
             max_clients: 10_000,
             workers: 0,
             drain: Duration::from_secs(20),
@@ -207,6 +210,7 @@ impl Worker {
             written: Vec::new(),
             waiting: Vec::new(),
         };
+        worker.room.backend.note_big_above(worker.room.hot.big_above);
         worker.look_at_map();
         worker
     }
