@@ -4,16 +4,18 @@
 //! the kernel spread them over one socket per worker leaves the busiest with twice the mean when clients are
 //! few (see `docs/decisions.md`).
 
-use std::future::Future as _;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
+use tokio::sync::watch;
 
 use crate::client::Process;
-use crate::net::{Accepted, Listener};
+use crate::net::{Accepted, Listener, let_go};
 use crate::worker::Mailbox;
 
 /// How long to wait when the system has no descriptors left.
@@ -21,36 +23,67 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 /// How long a client that is refused may take to be told.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// Accepts on all of `listeners` for as long as it is polled.
-pub async fn accept(listeners: Vec<Box<dyn Listener>>, process: Arc<Process>, workers: Arc<[Arc<Mailbox>]>) {
+/// Accepts on all of `listeners` until `stop` completes, and then those that the system has let in before.
+pub async fn accept(
+    listeners: Vec<Box<dyn Listener>>,
+    process: Arc<Process>,
+    workers: Arc<[Arc<Mailbox>]>,
+    stop: impl Future<Output = ()>,
+) {
+    let (stopping, stopped) = watch::channel(false);
     let mut accepting: Vec<_> = listeners
         .into_iter()
-        .map(|listener| Box::pin(accept_one(listener, Arc::clone(&process), Arc::clone(&workers))))
+        .map(|listener| Some(Box::pin(accept_one(listener, &process, &workers, stopped.clone()))))
         .collect();
+    let mut stop = pin!(async {
+        stop.await;
+        // They listen to it until they end.
+        let _ = stopping.send(true);
+        std::future::pending::<()>().await;
+    });
     std::future::poll_fn(|cx| {
+        let _ = stop.as_mut().poll(cx);
         for one in &mut accepting {
-            // It never ends: whoever polls it is woken by the next connection.
-            let _ = one.as_mut().poll(cx);
+            if one.as_mut().is_some_and(|running| running.as_mut().poll(cx).is_ready()) {
+                *one = None;
+            }
         }
-        Poll::<()>::Pending
+        if accepting.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }
 
-async fn accept_one(mut listener: Box<dyn Listener>, process: Arc<Process>, workers: Arc<[Arc<Mailbox>]>) {
+async fn accept_one(
+    mut listener: Box<dyn Listener>,
+    process: &Process,
+    workers: &[Arc<Mailbox>],
+    mut stopped: watch::Receiver<bool>,
+) {
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok(connection) if process.clients() >= process.max_clients => {
                 process.refused.fetch_add(1, Ordering::Relaxed);
                 refuse(connection).await;
             }
-            Ok(connection) => hand_over(connection, &process, &workers),
+            Ok(connection) => hand_over(connection, process, workers),
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
                 tokio::time::sleep(BACK_OFF).await;
             }
         }
     }
+    let_go(listener, |connection| {
+        if process.clients() < process.max_clients {
+            hand_over(connection, process, workers);
+        } else {
+            process.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    })
+    .await;
 }
 
 /// To the worker with the fewest clients.

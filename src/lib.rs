@@ -53,6 +53,7 @@ pub mod resp;
 pub mod route;
 pub mod run;
 pub mod scan;
+pub mod service;
 pub mod telemetry;
 pub mod worker;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::accept::accept;
 use crate::admin::{self, Admin};
@@ -17,6 +17,7 @@ use crate::cluster::learning::Learning;
 use crate::cluster::topology::Topology;
 use crate::config::Config;
 use crate::net::{Addr, Listener, Net};
+use crate::service;
 use crate::worker::{Mailbox, Parts, Worker};
 
 /// Hints that may wait for discovery; more are dropped.
@@ -55,10 +56,7 @@ struct House {
 
 impl House {
     fn build(config: Config, net: Arc<dyn Net>, workers: usize) -> Result<Self, Error> {
-        let mut addrs = vec![config.worker.addr.clone()];
-        addrs.extend(config.worker.unix_socket.clone().map(Addr::Unix));
-        let listen = |addr: Addr| net.listen(&addr).map_err(|source| Error::Listen { addr, source });
-        let listeners = addrs.into_iter().map(listen).collect::<Result<Vec<_>, _>>()?;
+        let (listeners, operators) = bind(&config, &*net)?;
         let port = listeners.first().map_or(0, |listener| listener.local_addr().port());
         let map = Arc::new(ArcSwap::from_pointee(Topology::default()));
         let client = config.client.clone();
@@ -86,7 +84,7 @@ impl House {
         let told = Box::new(move || told.iter().for_each(|mailbox| mailbox.new_map()));
         let learning = Learning::beside(&discovery, Arc::clone(&process.lore), told);
         let listen = listeners.iter().map(|listener| listener.local_addr()).collect();
-        let admin = bind_admin(&config.admin, &*net)?.map(|listener| {
+        let admin = operators.map(|listener| {
             let parts = admin::Parts {
                 options: config.admin.clone(),
                 process: Arc::clone(&process),
@@ -122,26 +120,38 @@ impl House {
         ended: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
         let (map, delay) = (Arc::clone(&self.discovery.map), self.config.worker.delay);
+        let (leaving, mut left) = watch::channel(false);
+        // The next process answers in the place of this one, whose time is over.
+        let gives_way = self.config.worker.reuse_port;
         let clients = async {
             wait_for_map(&map).await;
             let addrs: Vec<Addr> = self.listeners.iter().map(|listener| listener.local_addr()).collect();
             ready(&addrs);
+            let listening: Vec<_> = addrs.iter().map(ToString::to_string).collect();
+            service::ready(&format!("listening on {}", listening.join(", ")));
             self.process.accepting.store(true, Ordering::Relaxed);
-            let accepting = accept(self.listeners, Arc::clone(&self.process), Arc::clone(&self.mailboxes));
-            tokio::select! {
-                () = accepting => {}
-                () = async {
-                    shutdown.await;
-                    self.process.draining.store(true, Ordering::Relaxed);
-                    tokio::time::sleep(delay).await;
-                } => {}
-            }
+            let stop = async {
+                shutdown.await;
+                self.process.draining.store(true, Ordering::Relaxed);
+                let _ = leaving.send(true);
+                service::stopping();
+                tokio::time::sleep(delay).await;
+            };
+            accept(self.listeners, Arc::clone(&self.process), Arc::clone(&self.mailboxes), stop).await;
             self.mailboxes.iter().for_each(|mailbox| mailbox.drain());
             std::future::pending::<()>().await;
         };
         let admin = async {
             match self.admin {
-                Some((admin, listener)) => admin.run(listener).await,
+                Some((admin, listener)) => {
+                    let stop = async {
+                        let is_over = left.wait_for(|left| *left).await.is_ok();
+                        if !(gives_way && is_over) {
+                            std::future::pending::<()>().await;
+                        }
+                    };
+                    admin.run(listener, stop).await;
+                }
                 None => std::future::pending().await,
             }
         };
@@ -151,15 +161,46 @@ impl House {
             () = clients => Ok(()),
             () = self.discovery.run() => Ok(()),
             () = self.learning.run() => Ok(()),
+            () = service::keep_alive(&self.process, &self.mailboxes) => Ok(()),
         }
     }
 }
 
+/// Listeners of clients, and the one of operators.
+type Doors = (Vec<Box<dyn Listener>>, Option<Box<dyn Listener>>);
+
+/// What a socket that is handed over is called, if it is meant for operators; any other is for clients.
+const OPERATORS: &str = "admin";
+
+/// Binds the addresses of `config`, or takes the sockets that were handed over in the place of them.
+fn bind(config: &Config, net: &dyn Net) -> Result<Doors, Error> {
+    let handed = net.handed().map_err(|error| Error::Worker(error.to_string()))?;
+    let (mut operators, mut clients): (Vec<_>, Vec<_>) = handed.into_iter().partition(|(name, _)| name == OPERATORS);
+    for (name, listener) in operators.iter().chain(&clients) {
+        tracing::info!("{} was handed over as '{name}'", listener.local_addr());
+    }
+    if clients.is_empty() {
+        let mut addrs = vec![config.worker.addr.clone()];
+        addrs.extend(config.worker.unix_socket.clone().map(Addr::Unix));
+        for addr in addrs {
+            let shared = config.worker.reuse_port;
+            let bound = if shared { net.listen_beside(&addr) } else { net.listen(&addr) };
+            clients.push((String::new(), bound.map_err(|source| Error::Listen { addr, source })?));
+        }
+    }
+    let operators = match operators.pop() {
+        Some((_, listener)) => Some(listener),
+        None => bind_admin(&config.admin, config.worker.reuse_port, net)?,
+    };
+    Ok((clients.into_iter().map(|(_, listener)| listener).collect(), operators))
+}
+
 /// The listener of the admin port. The usual address may be taken by another proxy on this machine, which is no
 /// reason not to serve clients; one that somebody asked for must be had.
-fn bind_admin(options: &admin::Options, net: &dyn Net) -> Result<Option<Box<dyn Listener>>, Error> {
+fn bind_admin(options: &admin::Options, shared: bool, net: &dyn Net) -> Result<Option<Box<dyn Listener>>, Error> {
     let Some(addr) = &options.addr else { return Ok(None) };
-    match net.listen(addr) {
+    let bound = if shared { net.listen_beside(addr) } else { net.listen(addr) };
+    match bound {
         Ok(listener) => {
             tracing::info!("status page at http://{}/", listener.local_addr());
             Ok(Some(listener))

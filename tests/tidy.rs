@@ -28,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
     &["backend", "pubsub"],
     &["client"],
     &["worker"],
-    &["accept", "admin"],
+    &["accept", "admin", "service"],
     &["config", "doctor"],
     &["run"],
     &["demo"],

@@ -26,6 +26,7 @@ mod shards;
 pub mod status;
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -123,14 +124,15 @@ impl Admin {
         }
     }
 
-    /// Answers on `listener` for as long as it is polled. Starts tasks of its own on a set of its own.
-    pub async fn run(self, listener: Box<dyn Listener>) {
+    /// Answers on `listener`, which it lets go when `stop` completes, for as long as it is polled. Starts tasks of its
+    /// own on a set of its own.
+    pub async fn run(self, listener: Box<dyn Listener>, stop: impl Future<Output = ()>) {
         let this = Rc::new(self);
         let tasks = tokio::task::LocalSet::new();
         tasks
             .run_until(async {
                 tokio::join!(
-                    server::serve(listener, Rc::clone(&this)),
+                    server::serve(listener, Rc::clone(&this), stop),
                     Rc::clone(&this).keep_history(),
                     moves::watch(Rc::clone(&this))
                 );

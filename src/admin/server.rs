@@ -1,6 +1,8 @@
 //! Connections to the admin port: accepted, limited, and read as HTTP/1.
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::Admin;
-use crate::net::{Accepted, Listener};
+use crate::net::{Accepted, Listener, let_go};
 
 /// Connections at once; more are closed unanswered.
 const CONNECTIONS: usize = 64;
@@ -24,21 +26,29 @@ const HEADERS: usize = 64;
 /// How long to wait when the system has no descriptors left.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// Accepts for as long as it is polled. Must be called within a set of local tasks.
-pub(super) async fn serve(mut listener: Box<dyn Listener>, admin: Rc<Admin>) {
+/// Accepts until `stop` completes, and lets the address go then. Must be called within a set of local tasks.
+pub(super) async fn serve(mut listener: Box<dyn Listener>, admin: Rc<Admin>, stop: impl Future<Output = ()>) {
     // Each connection holds a clone; the count of clones is the count of connections.
     let open = Rc::new(());
+    let take = |connection| {
+        if Rc::strong_count(&open) > CONNECTIONS {
+            return;
+        }
+        let (admin, open) = (Rc::clone(&admin), Rc::clone(&open));
+        tokio::task::spawn_local(async move {
+            // A connection that outlives its time is closed, whatever it waits for.
+            let _ = tokio::time::timeout(LIFE, converse(connection, admin)).await;
+            drop(open);
+        });
+    };
+    let mut stop = pin!(stop);
     loop {
-        match listener.accept().await {
-            Ok(_) if Rc::strong_count(&open) > CONNECTIONS => {}
-            Ok(connection) => {
-                let (admin, open) = (Rc::clone(&admin), Rc::clone(&open));
-                tokio::task::spawn_local(async move {
-                    // A connection that outlives its time is closed, whatever it waits for.
-                    let _ = tokio::time::timeout(LIFE, converse(connection, admin)).await;
-                    drop(open);
-                });
-            }
+        let accepted = tokio::select! {
+            () = &mut stop => return let_go(listener, take).await,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(connection) => take(connection),
             Err(error) => {
                 tracing::warn!("the admin port cannot accept a connection: {error}");
                 tokio::time::sleep(BACK_OFF).await;

@@ -9,7 +9,7 @@ use super::settings::Settings;
 use super::{log, signals};
 use crate::config::Config;
 use crate::net::Addr;
-use crate::net::tcp::Tcp;
+use crate::net::handed::Handed;
 
 /// Descriptors that are not clients: listeners, node connections, the runtimes' own.
 const SPARE_FILES: u64 = 512;
@@ -26,9 +26,10 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
         config.worker.workers = cores();
     }
     raise_open_files(&config);
+    let net = Handed::take()?;
     let shutdown = signals::shutdown()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(crate::run(config, Arc::new(Tcp), announce, shutdown));
+    let done = runtime.block_on(crate::run(config, Arc::new(net), announce, shutdown));
     done.map_err(|error| Failure::Runtime(error.to_string()))?;
     tracing::info!("stopped");
     Ok(())

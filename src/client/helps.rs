@@ -27,6 +27,10 @@ pub(super) const CLIENT: Help = &[
         "Close the clients that suit all of ID, ADDR, LADDR, TYPE, USER, MAXAGE; SKIPME NO includes this one.",
     ),
     ("LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> [...]]", "A line for each client of every thread."),
+    (
+        "MAINT_NOTIFICATIONS (ON|OFF) [moving-endpoint-type <type>]",
+        "Whether this client is told where to go when slotway ends, if shutdown.advertise is set.",
+    ),
     ("NO-EVICT (ON|OFF)", "Accepted: no client is evicted."),
     ("NO-TOUCH (ON|OFF)", "Accepted, without effect on the nodes."),
     ("PAUSE <timeout> [WRITE|ALL]", "Let commands of all clients wait for so many milliseconds, or only writes."),

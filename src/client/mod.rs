@@ -30,6 +30,7 @@ mod keyspace;
 mod learning;
 mod local;
 mod logs;
+pub mod moving;
 mod nodes;
 mod pause;
 mod per_slot;

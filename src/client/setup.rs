@@ -2,7 +2,8 @@
 
 use super::desk::{Filter, List, Question};
 use super::state::{Flow, Hears, Introduction, Room, Session, ok, refuse, say, wrong_arity};
-use super::{ClusterView, asking, auth, helps, pause, watch};
+use super::moving::Notice;
+use super::{ClusterView, asking, auth, helps, moving, pause, watch};
 use crate::command::{Spec, keys};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
@@ -139,6 +140,7 @@ pub(super) fn reset(session: &mut Session, client: ClientId, room: &mut Room) ->
     session.db = 0;
     session.introduction = Introduction::default();
     session.hears = Hears::All;
+    session.notice = Notice::None;
     room.replies.unmute(client);
     watch::leave(session, room);
     say(client, room, |out| encode::simple(out, "RESET"))
@@ -183,6 +185,7 @@ pub(super) fn client(
         "unpause" => asking::ask(session, client, Question::Unpause, room),
         "unblock" => unblock(session, client, request, room),
         "reply" => reply(session, client, argument, room),
+        "maint_notifications" => moving::notifications(session, client, request, room),
         "no-evict" | "no-touch" if is_switch => ok(client, room),
         "getredir" => say(client, room, |out| encode::integer(out, -1)),
         "tracking" => tracking(client, argument, room),

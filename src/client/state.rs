@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::desk::{Inquiry, Pause, Watch};
+use super::moving::Notice;
 use super::pinned::Pinned;
 use super::rights::Rights;
 use super::slow::Ring;
@@ -217,6 +218,8 @@ pub struct Session {
     /// Whether it watches with MONITOR.
     pub(super) is_monitor: bool,
     pub(super) hears: Hears,
+    /// What it wants to be told when it has to go.
+    pub(super) notice: Notice,
     /// Whether its requests need no look at who it is and what it has begun; see [`Session::guard`].
     pub(super) ordinary: bool,
     pub(super) pinned: Option<Box<Pinned>>,
@@ -247,6 +250,7 @@ impl Session {
             wait: None,
             is_monitor: false,
             hears: Hears::All,
+            notice: Notice::None,
             ordinary: false,
             pinned: None,
             db: 0,

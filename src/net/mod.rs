@@ -5,6 +5,8 @@
 //! stream with the bytes that wait on either side of it. What the bytes mean is left to every room above.
 
 pub mod addr;
+mod beside;
+pub mod handed;
 pub mod link;
 pub mod ready;
 pub mod stream;
@@ -13,6 +15,7 @@ pub mod tcp;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::time::Duration;
 
 pub use addr::Addr;
 pub use link::Link;
@@ -32,6 +35,16 @@ pub trait Net: Send + Sync + 'static {
 
     /// Binds `at` and listens. Must be called within a tokio runtime.
     fn listen(&self, at: &Addr) -> io::Result<Box<dyn Listener>>;
+
+    /// The same, together with another process that does so too.
+    fn listen_beside(&self, at: &Addr) -> io::Result<Box<dyn Listener>> {
+        self.listen(at)
+    }
+
+    /// Listeners that the process was started with, by name; each is given once.
+    fn handed(&self) -> io::Result<Vec<(String, Box<dyn Listener>)>> {
+        Ok(Vec::new())
+    }
 }
 
 /// A bound, listening socket.
@@ -41,4 +54,24 @@ pub trait Listener: Send {
 
     /// The address that was bound, with the port that the system chose where 0 was asked for.
     fn local_addr(&self) -> Addr;
+
+    /// Lets no new connection begin; those that have begun still come. False if that cannot be told apart.
+    fn retire(&mut self) -> bool {
+        false
+    }
+}
+
+/// How long connections that have begun may take to come to a listener that retires.
+const LAST: Duration = Duration::from_millis(300);
+
+/// Gives up an address without a loss: gives `take` the connections that the system has let in already.
+pub async fn let_go(mut listener: Box<dyn Listener>, mut take: impl FnMut(Accepted)) {
+    let time = if listener.retire() { LAST } else { Duration::ZERO };
+    let rest = async {
+        while let Ok(connection) = listener.accept().await {
+            take(connection);
+        }
+    };
+    // Time is what ends it: there is always one more that may come.
+    let _ = tokio::time::timeout(time, rest).await;
 }

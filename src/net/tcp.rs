@@ -10,10 +10,11 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use super::beside::{Beside, replace_unix};
 use super::{Accepted, Addr, Listener, LocalFuture, Net, SendFuture, Stream};
 
 /// How many connections the kernel may hold that were not accepted yet.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// TCP and Unix sockets.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +42,13 @@ impl Net for Tcp {
             Addr::Tcp { host, port } => listen_tcp(host, *port),
             Addr::Unix(path) => listen_unix(path),
         }
+    }
+
+    fn listen_beside(&self, at: &Addr) -> io::Result<Box<dyn Listener>> {
+        Ok(match at {
+            Addr::Tcp { host, port } => Box::new(Beside::bind(host, *port)?),
+            Addr::Unix(path) => Box::new(replace_unix(path)?),
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Counter, Distribution, Errors, Histogram};
+use super::{Counter, Distribution, Errors, Histogram, HotReport};
 
 /// Kinds of requests whose durations are kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +79,16 @@ pub struct Tally {
     pub durations: [Histogram; CLASSES.len()],
     /// The proxy's part of it, of requests drawn as samples.
     pub overhead: Histogram,
+    /// How often the worker was asked.
+    pub beats: Counter,
     /// Requests under way, when the worker was last asked.
     pub in_flight: Counter,
     /// Bytes of replies that wait for clients, when the worker was last asked.
     pub buffered: Counter,
     /// The latest slow requests, the newest first, when the worker was last asked.
     pub slow_requests: Mutex<Vec<SlowRequest>>,
+    /// Hot keys and large values, when the worker was last asked.
+    pub hot: Mutex<HotReport>,
     /// Clients that are subscribed, when the worker was last asked.
     pub subscribed: Counter,
 }

@@ -37,7 +37,7 @@ use crate::cluster::topology::Topology;
 use crate::net::{Addr, Link, Net, Ready, Token};
 use crate::replies::ClientId;
 use crate::resp::request::Args;
-use leaving::SWEEP;
+use leaving::{Leaving, SWEEP};
 pub use mailbox::Mailbox;
 use sampling::Probe;
 use timer::Timer;
@@ -122,8 +122,8 @@ pub struct Parts {
 struct Client {
     link: Link,
     session: Session,
-    /// Nothing more comes from it, or it is being sent away: closed once it has its replies.
-    leaving_since: Option<Millis>,
+    /// Nothing more comes from it, or it is being sent away.
+    leaving: Option<Leaving>,
 }
 
 /// One thread's worth of proxy.
@@ -147,6 +147,8 @@ pub struct Worker {
     probe: Probe,
     /// The latest slow request that was shown.
     slow_shown: Option<u64>,
+    /// Whether hot keys were looked for when they were last shown.
+    hot_shown: bool,
     /// Bytes read from clients and written to them.
     received: u64,
     sent: u64,
@@ -154,6 +156,8 @@ pub struct Worker {
     /// Subscribers that were closed because their messages piled up.
     slow: u64,
     draining_since: Option<Millis>,
+    /// Until when those who were told to go may stay.
+    patient_until: Millis,
     drain: Duration,
     // Lists that are used anew in each turn.
     tokens: Vec<Token>,
@@ -201,9 +205,11 @@ impl Worker {
             started: Instant::now(),
             probe: Probe::default(),
             slow_shown: None,
+            hot_shown: false,
             received: 0,
             sent: 0,
             draining_since: None,
+            patient_until: 0,
             drain: parts.drain,
             tokens: Vec::new(),
             nodes: Vec::new(),
@@ -321,7 +327,7 @@ impl Worker {
         debug_assert_eq!(entry.key(), id as usize, "clients and their queues must have the same ids");
         let number = self.room.process.accepted.fetch_add(1, Ordering::Relaxed) + 1;
         let session = Session::new(number, &stream.peer(), &stream.local(), self.room.now);
-        entry.insert(Client { link: Link::new(stream, self.ready.waker(id)), session, leaving_since: None });
+        entry.insert(Client { link: Link::new(stream, self.ready.waker(id)), session, leaving: None });
         if !self.room.options.idle_timeout.is_zero() {
             self.sweeper.arm(SWEEP);
         }
@@ -333,7 +339,7 @@ impl Worker {
         self.room.replies.touch(id);
         for _ in 0..READS_A_TURN {
             let Some(client) = self.clients.get_mut(id as usize) else { return };
-            if client.leaving_since.is_some() || !client.session.may_read(&self.room.options) {
+            if client.leaving.is_some_and(Leaving::is_deaf) || !client.session.may_read(&self.room.options) {
                 return;
             }
             let received = match client.link.read(&mut self.scratch) {
@@ -388,7 +394,7 @@ impl Worker {
         }
         if client.session.is_waiting() {
             self.waiting.push(id);
-        } else if client.leaving_since.is_some() {
+        } else if client.leaving.is_some() {
             self.close_if_served(id);
         }
     }
@@ -408,7 +414,7 @@ impl Worker {
             client.session.resume(id, &mut self.args, &mut self.room);
             if client.session.is_closing() {
                 self.leave(id);
-            } else if !client.session.is_waiting() && client.leaving_since.is_some() {
+            } else if !client.session.is_waiting() && client.leaving.is_some_and(Leaving::is_deaf) {
                 self.close_if_served(id);
             } else if !client.session.is_waiting() {
                 // Its socket was perhaps not read while it waited.

@@ -15,6 +15,9 @@ const EACH: u32 = 64;
 /// How many slow requests are shown.
 const SLOW: usize = 32;
 
+/// How many hot keys are shown.
+const HOT: usize = 128;
+
 /// The request that is watched.
 struct Watched {
     sample: Sample,
@@ -92,14 +95,27 @@ impl Worker {
         let buffered =
             |(id, _): (usize, _)| self.room.replies.queue(id as u32).map_or(0, super::super::replies::Queue::buffered);
         let tally = &self.room.tally;
+        tally.beats.add(1);
         tally.buffered.set(self.clients.iter().map(buffered).sum::<usize>() as u64);
         tally.in_flight.set(self.room.replies.tickets_out());
         tally.subscribed.set(self.clients.iter().filter(|(id, _)| self.room.pubsub.has(*id as u32)).count() as u64);
         self.room.backend.show_gauges();
+        self.show_hot_keys();
+        let tally = &self.room.tally;
         let newest = self.room.slow.newest();
         if newest != self.slow_shown {
             self.slow_shown = newest;
             *tally.slow_requests.lock().unwrap_or_else(PoisonError::into_inner) = self.room.slow.told(SLOW);
         }
+    }
+
+    /// Shows hot keys, as long as there is something new about them.
+    fn show_hot_keys(&mut self) {
+        let is_on = self.room.hot.is_on();
+        if is_on || self.hot_shown {
+            let report = self.room.hot.report(self.room.now, self.room.commands).head(HOT);
+            *self.room.tally.hot.lock().unwrap_or_else(PoisonError::into_inner) = report;
+        }
+        self.hot_shown = is_on;
     }
 }

@@ -37,6 +37,7 @@ const CLIENT: &[Spec] = rows! {
     "info"          2 NONE [NOSCRIPT LOADING STALE]       Local;
     "kill"         -3 NONE [ADMIN NOSCRIPT LOADING STALE] Local;
     "list"         -2 NONE [ADMIN NOSCRIPT LOADING STALE] Local;
+    "maint_notifications" -3 NONE [NOSCRIPT LOADING STALE] Local;
     "no-evict"      3 NONE [ADMIN NOSCRIPT LOADING STALE] Local;
     "no-touch"      3 NONE [NOSCRIPT LOADING STALE]       Local;
     "pause"        -3 NONE [ADMIN NOSCRIPT LOADING STALE] Local;
