@@ -127,6 +127,12 @@ impl Queue {
         self.tail.wrapping_sub(self.head) as usize
     }
 
+    /// Whether the reply of this place is in front of the socket, or was.
+    #[must_use]
+    pub const fn is_out(&self, sequence: u32) -> bool {
+        (self.head.wrapping_sub(sequence) as i32) > 0
+    }
+
     /// Bytes held for this client: requests under way, replies early and replies unwritten.
     #[inline]
     #[must_use]

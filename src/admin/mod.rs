@@ -16,6 +16,7 @@ pub mod ask;
 mod changes;
 mod guard;
 mod history;
+mod keys;
 mod moves;
 mod page;
 mod problems;

@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::history::{LATENCY_LOOKS, Look, RATE_LOOKS, Window, round};
-use super::status::{Clients, Cluster, Count, Latency, NodeError, NodeStatus, Range, Rates, Slow, Status, Totals};
-use super::{Admin, problems, scrape};
+use super::status::{
+    Clients, Cluster, Count, ErrorCount, Latency, NodeError, NodeStatus, Range, Rates, Slow, Status, Totals,
+};
+use super::{Admin, keys, problems, scrape, status};
 use crate::client::Process;
 use crate::cluster::topology::{Node, Role, Topology, UNOWNED};
-use crate::telemetry::{CLASSES, Counter, Distribution, Fault, LastError, SlowRequest, Tally, wall_clock};
+use crate::telemetry::{CLASSES, CODES, Counter, Distribution, ErrorSample, Fault, LastError, SlowRequest, Tally, wall_clock};
 
 /// How many slow requests are shown.
 const SLOW: usize = 32;
@@ -65,12 +67,15 @@ impl Admin {
             nodes: self.nodes(&map, rates, latencies),
             changes: self.changes.borrow().list(),
             slowlog: slow(process),
+            hotkeys: keys::hot(process, &map),
+            bigkeys: keys::big(process, &map),
             ..Status::default()
         };
         if let Some(window) = rates {
             status.rates = rates_of(window);
             status.commands = counts(scrape::commands(process), window, |look| &look.commands);
-            status.errors = counts(scrape::errors(process), window, |look| &look.errors);
+            let errors = counts(scrape::errors(process), window, |look| &look.errors);
+            status.errors = errors.into_iter().map(|count| with_sample(count, process)).collect();
         }
         if let Some(window) = latencies {
             status.latency = latency_of(window);
@@ -158,8 +163,29 @@ fn slow(process: &Process) -> Vec<Slow> {
     let of = |tally: &Arc<Tally>| tally.slow_requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut all: Vec<_> = process.tallies.iter().flat_map(of).collect();
     all.sort_unstable_by_key(|slow| Reverse(slow.id));
-    let shown = |SlowRequest { at_ms, took_us, command, client, .. }| Slow { at_ms, took_us, command, client };
+    let shown = |slow: SlowRequest| Slow {
+        at_ms: slow.at_ms,
+        took_us: slow.took_us,
+        waited_us: slow.waited_us,
+        node_us: slow.node_us,
+        written_us: slow.written_us,
+        node: Some(slow.node).filter(|node| !node.is_empty()),
+        command: slow.command,
+        client: slow.client,
+    };
     all.into_iter().take(SLOW).map(shown).collect()
+}
+
+/// Puts the last error of a kind beside their number.
+fn with_sample(count: Count, process: &Process) -> ErrorCount {
+    let Count { name, total, per_second } = count;
+    let of = |tally: &Arc<Tally>| {
+        let at = CODES.iter().position(|code| *code == name)?;
+        tally.errors.samples().get(at).filter(|sample| sample.at_ms > 0).cloned()
+    };
+    let last = process.tallies.iter().filter_map(of).max_by_key(|sample| sample.at_ms);
+    let last = last.map(|ErrorSample { at_ms, text, command }| status::LastError { at_ms, text, command });
+    ErrorCount { name, total, per_second, last }
 }
 
 fn rates_of(window: Window<'_>) -> Rates {

@@ -34,8 +34,10 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     pub changes: Vec<Change>,
     pub commands: Vec<Count>,
-    pub errors: Vec<Count>,
+    pub errors: Vec<ErrorCount>,
     pub slowlog: Vec<Slow>,
+    pub hotkeys: HotKeys,
+    pub bigkeys: Vec<BigKey>,
 }
 
 /// Clients as they are now.
@@ -181,12 +183,71 @@ pub struct Count {
     pub per_second: f64,
 }
 
+/// How often clients got one kind of error.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "docs/status.md tells what each field means")]
+pub struct ErrorCount {
+    pub name: String,
+    pub total: u64,
+    pub per_second: f64,
+    pub last: Option<LastError>,
+}
+
+/// The last error of a kind.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "docs/status.md tells what each field means")]
+pub struct LastError {
+    pub at_ms: u64,
+    pub text: String,
+    pub command: String,
+}
+
+/// The keys that most requests name.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "docs/status.md tells what each field means")]
+pub struct HotKeys {
+    pub on: bool,
+    pub seconds: f64,
+    pub sampled: u64,
+    pub keys: Vec<HotKey>,
+}
+
+/// One key that many requests name.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "docs/status.md tells what each field means")]
+pub struct HotKey {
+    pub key: String,
+    pub per_second: f64,
+    pub percent: f64,
+    pub percent_too_much: f64,
+    pub slot: u16,
+    pub node: Option<String>,
+}
+
+/// One key with a large value.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "docs/status.md tells what each field means")]
+pub struct BigKey {
+    pub key: String,
+    pub command: String,
+    pub request_bytes: u64,
+    pub reply_bytes: u64,
+    pub times: u64,
+    pub at_ms: u64,
+    pub slot: u16,
+    pub node: Option<String>,
+}
+
 /// One slow request.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[expect(missing_docs, reason = "docs/status.md tells what each field means")]
 pub struct Slow {
     pub at_ms: u64,
     pub took_us: u64,
+    pub waited_us: u64,
+    pub node_us: u64,
+    pub written_us: u64,
+    pub node: Option<String>,
     pub command: String,
     pub client: String,
 }

@@ -8,7 +8,7 @@ use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
 use super::repair::NO_CONNECTION;
 use super::retry::{self, Retries};
-use super::slow::Watchful;
+use super::slow::{Watchful, Whereabouts};
 use super::timing::{Clock, Run};
 use super::{Backend, Counts, Millis, PipelineId, Surroundings};
 use crate::cluster::Hint;
@@ -170,9 +170,15 @@ impl Backend {
     fn pass(&mut self, request: Taken, answer: &Answer<'_>, replies: &mut Replies) {
         let run = Run::of(&request.pending);
         self.retries.overtaken_by(&request.pending, &request.frame, replies);
-        self.note_slow(&request.pending, &request.frame);
+        if let Some(was) = self.pipelines.get(answer.pipe as usize).map(Whereabouts::popped) {
+            self.note_slow(&request.pending, &request.frame, was);
+        }
         answer.tally.error(answer.reply);
+        let is_part = request.pending.ticket.is_part();
         replies.deliver_error(request.pending.ticket, answer.reply);
+        if !is_part {
+            self.around.tally.errors.was_for(answer.reply, &request.frame);
+        }
         run.end(Some(answer.tally), self.clock(), replies);
     }
 
@@ -312,12 +318,14 @@ struct Aside<'a> {
 impl Aside<'_> {
     /// A request is answered: others may not run behind it, it may have been slow, and its reply large.
     #[cold]
-    fn look(&mut self, pending: &Pending, frame: &[u8], reply: &[u8], replies: &mut Replies) {
+    fn look(&mut self, pending: &Pending, pipeline: &Pipeline, reply: &[u8], replies: &mut Replies) {
+        let frame = pipeline.popped_frame(pending.len as usize);
         if !self.retries.is_empty() {
             self.retries.overtaken_by(pending, frame, replies);
         }
         let around = self.around;
-        self.watchful.look(pending, frame, self.now, || around.ready.push(around.desk));
+        let was = Whereabouts::popped(pipeline);
+        self.watchful.look(pending, frame, was, self.now_us, || around.ready.push(around.desk));
         self.watchful.look_at_size(reply, frame, || around.ready.push(around.desk));
     }
 }
@@ -358,7 +366,7 @@ fn deliver(
                     }
                     run.note(&pending);
                     if careful {
-                        aside.look(&pending, pipeline.popped_frame(pending.len as usize), reply, replies);
+                        aside.look(&pending, pipeline, reply, replies);
                     }
                     replies.deliver(pending.ticket, reply);
                 }

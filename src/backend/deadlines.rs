@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::pipeline::State;
 use super::record::{Pending, Taken};
 use super::retry::Delayed;
+use super::slow::Whereabouts;
 use super::timing::Run;
 use super::{Backend, NEVER, PipelineId, dedicated};
 use crate::replies::Replies;
@@ -44,7 +45,8 @@ impl Backend {
 
     /// Answers a request for which no node was found in time.
     fn give_up(&mut self, delayed: Delayed, replies: &mut Replies) {
-        self.note_slow(&delayed.request.pending, &delayed.request.frame);
+        let was = Whereabouts::here(None, self.now_us);
+        self.note_slow(&delayed.request.pending, &delayed.request.frame, was);
         let bound = delayed.request.pending.traits.is_bound().then(|| dedicated::key(&delayed.request.pending));
         let Delayed { proto, request, refusal, mark } = delayed;
         let run = Run::of(&request.pending);
@@ -91,7 +93,8 @@ impl Backend {
         let (now, timeout) = (self.now, self.timeout());
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let expired = |pending: &Pending| pending.age(now) >= timeout;
-        let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
+        let id = pipeline.node;
+        let addr = self.nodes.get(usize::from(id)).map_or("?".to_owned(), |node| node.addr.to_string());
         let node = Arc::clone(&pipeline.tally);
         let proto = pipeline.proto;
         let unsent = pipeline.take_unsent(expired);
@@ -104,7 +107,7 @@ impl Backend {
             let Some(request) = self.end_waiting(request, proto, replies) else { continue };
             self.counts.timed_out += 1;
             let run = Run::of(&request.pending);
-            self.note_slow(&request.pending, &request.frame);
+            self.note_slow(&request.pending, &request.frame, Whereabouts::here(Some(id), self.now_us));
             let text = format!("PROXYUNSENT not executed: {addr} took no request for {timeout} ms");
             replies.fail(request.pending.ticket, &text);
             run.end(Some(&node), self.clock(), replies);
@@ -117,7 +120,7 @@ impl Backend {
             self.counts.timed_out += 1;
             let run = Run::of(&pending);
             node.count(Fault::Timeout);
-            self.note_slow(&pending, &frame);
+            self.note_slow(&pending, &frame, Whereabouts::there(id));
             let text =
                 format!("PROXYUNKNOWN {addr} did not answer for {timeout} ms: the command may have been executed");
             replies.fail(pending.ticket, &text);

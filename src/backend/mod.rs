@@ -20,6 +20,7 @@ mod dedicated;
 mod dialing;
 mod health;
 mod here;
+mod lag;
 mod options;
 mod pipeline;
 mod prelude;
@@ -265,22 +266,10 @@ impl Backend {
         std::mem::replace(&mut self.drained, false)
     }
 
-    /// The node that owns `slot`, as this worker knows it.
-    #[must_use]
-    pub fn owner(&self, slot: u16) -> Option<&Addr> {
-        self.nodes.get(usize::from(self.view.owner(slot))).map(|node| &node.addr)
-    }
-
     /// A slot of each primary, for requests to all of them.
     #[must_use]
     pub fn primaries(&self) -> &[u16] {
         &self.primaries
-    }
-
-    /// Whether both slots belong to one node.
-    #[must_use]
-    pub fn share_a_node(&self, one: u16, other: u16) -> bool {
-        self.view.owner(one) == self.view.owner(other)
     }
 
     /// A slot of some primary, another one each time, for requests without a key; slot 0 while none is known.
@@ -383,27 +372,21 @@ impl Backend {
             match pipeline.state {
                 State::Ready(_) | State::Draining(_) => {
                     self.flushed = pipe;
-                    if let Err(error) = pipeline.write() {
-                        self.counts.out_of_step += u64::from(!pipeline.is_in_step());
-                        self.lose(pipe, Fault::Lost, &error, replies);
+                    match pipeline.write() {
+                        Ok(true) => pipeline.lag.catch_up(pipeline.pushed(), pipeline.popped(), self.now_us),
+                        Ok(false) => pipeline.lag.fall_behind(),
+                        Err(error) => {
+                            self.counts.out_of_step += u64::from(!pipeline.is_in_step());
+                            self.lose(pipe, Fault::Lost, &error, replies);
+                        }
                     }
                 }
-                State::Down { .. } | State::Connecting => self.wait_or_dial(pipe, replies),
+                State::Down { .. } | State::Connecting => {
+                    pipeline.lag.fall_behind();
+                    self.wait_or_dial(pipe, replies);
+                }
             }
         }
-    }
-
-    /// How many tickets are in here: each request is in one pipeline or waits for its next try.
-    #[must_use]
-    pub fn tickets(&self) -> u64 {
-        let in_pipelines: usize = self.pipelines.iter().map(|(_, pipeline)| pipeline.tickets()).sum();
-        (in_pipelines + self.retries.len()) as u64
-    }
-
-    /// Whether [`flush`](Self::flush) has something to do.
-    #[must_use]
-    pub const fn has_dirty(&self) -> bool {
-        !self.dirty.is_empty()
     }
 
     /// The connection of `pipe` became readable or writable.

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::health::Health;
+use super::lag::Lag;
 use super::prelude::Prelude;
 use super::record::{ASKING, Expect, Pending, Taken, Traits, plain};
 use super::{Millis, NEVER};
@@ -96,6 +97,8 @@ pub(super) struct Pipeline {
     late: usize,
     /// Requests before this one may be older than those in front of them.
     detour: u64,
+    /// When requests left that had to wait.
+    pub(super) lag: Lag,
     /// The replies in front of the one to the oldest request, while they come; and those of the last one.
     prelude: Option<Prelude>,
     told: Option<Prelude>,
@@ -127,6 +130,7 @@ impl Pipeline {
             popped: 0,
             late: 0,
             detour: 0,
+            lag: Lag::new(),
             prelude: None,
             told: None,
             inbox: Vec::new(),
@@ -263,6 +267,7 @@ impl Pipeline {
     /// The request that was put in last did not come straight from its client.
     pub(super) const fn note_detour(&mut self) {
         self.detour = self.pushed;
+        self.lag.fall_behind();
     }
 
     /// Whether there are requests that may be older than those in front of them.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Backend;
 use super::pipeline::State;
 use super::retry::Mark;
+use crate::net::Addr;
 
 /// A request that was just written to its node, watched until its reply is there.
 #[derive(Clone, Copy, Debug)]
@@ -40,5 +41,30 @@ impl Backend {
     #[must_use]
     pub fn is_answered(&self, sample: &Sample) -> bool {
         sample.0.is_passed(&self.pipelines)
+    }
+
+    /// The node that owns `slot`, as this worker knows it.
+    #[must_use]
+    pub fn owner(&self, slot: u16) -> Option<&Addr> {
+        self.nodes.get(usize::from(self.view.owner(slot))).map(|node| &node.addr)
+    }
+
+    /// Whether both slots belong to one node.
+    #[must_use]
+    pub fn share_a_node(&self, one: u16, other: u16) -> bool {
+        self.view.owner(one) == self.view.owner(other)
+    }
+
+    /// How many tickets are in here: each request is in one pipeline or waits for its next try.
+    #[must_use]
+    pub fn tickets(&self) -> u64 {
+        let in_pipelines: usize = self.pipelines.iter().map(|(_, pipeline)| pipeline.tickets()).sum();
+        (in_pipelines + self.retries.len()) as u64
+    }
+
+    /// Whether [`flush`](Self::flush) has something to do.
+    #[must_use]
+    pub const fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
     }
 }

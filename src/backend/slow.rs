@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::pipeline::Pipeline;
 use super::record::Pending;
+use super::view::NodeId;
 use super::{Backend, Millis};
 use crate::resp::{Proto, reply};
 
@@ -21,10 +22,42 @@ const MAX_FRAME: usize = 1 << 20;
 pub struct Slow {
     /// Tells its client, as its ticket does.
     pub client_key: u64,
+    /// Its place among the requests of its client.
+    pub sequence: u32,
     /// The canonical frame.
     pub frame: Box<[u8]>,
-    /// From its arrival to its reply.
-    pub ms: Millis,
+    /// Microseconds from its arrival until it had left for the node that ended it.
+    pub waited_us: u64,
+    /// Microseconds from then to the reply.
+    pub node_us: u64,
+    /// That node, if there was one.
+    pub node: Option<Box<str>>,
+}
+
+/// Where a request was when it ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whereabouts {
+    /// The node that had it, or should have had.
+    pub(super) node: Option<NodeId>,
+    /// When it had left, in microseconds of the worker's clock; `None` is at once.
+    pub(super) left_us: Option<u32>,
+}
+
+impl Whereabouts {
+    /// It has not left.
+    pub(super) const fn here(node: Option<NodeId>, now_us: u32) -> Self {
+        Self { node, left_us: Some(now_us) }
+    }
+
+    /// It was answered last, of those in `pipeline`.
+    pub(super) fn popped(pipeline: &Pipeline) -> Self {
+        Self { node: Some(pipeline.node), left_us: pipeline.lag.left_at(pipeline.popped().wrapping_sub(1)) }
+    }
+
+    /// It left at once, for this node.
+    pub(super) const fn there(node: NodeId) -> Self {
+        Self { node: Some(node), left_us: None }
+    }
 }
 
 /// A reply that was large.
@@ -41,7 +74,7 @@ pub struct BigReply {
 /// What was noticed, and what is looked for.
 pub(super) struct Watchful {
     threshold: Millis,
-    found: Vec<Slow>,
+    found: Vec<(Slow, Option<NodeId>)>,
     /// Replies that are longer are noted.
     big_above: usize,
     big: Vec<BigReply>,
@@ -77,16 +110,32 @@ impl Watchful {
 
     /// Notes a request that ends now, if it took long; `token` is to be told when it is the first.
     #[cold]
-    pub(super) fn look(&mut self, pending: &Pending, frame: &[u8], now: Millis, tell: impl FnOnce()) {
-        let ms = pending.age(now);
+    pub(super) fn look(
+        &mut self,
+        pending: &Pending,
+        frame: &[u8],
+        was: Whereabouts,
+        now_us: u32,
+        tell: impl FnOnce(),
+    ) {
+        let took = now_us.wrapping_sub(pending.born);
         // What waits for data is not slow.
-        if pending.traits.blocks() || ms < self.threshold || self.found.len() >= MOST || frame.len() > MAX_FRAME {
+        if pending.traits.blocks() || Millis::from(took / 1000) < self.threshold || self.found.len() >= MOST || frame.len() > MAX_FRAME {
             return;
         }
         if self.found.is_empty() {
             tell();
         }
-        self.found.push(Slow { client_key: pending.ticket.client_key(), frame: frame.into(), ms });
+        let waited = was.left_us.map_or(0, |left| left.wrapping_sub(pending.born)).min(took);
+        let slow = Slow {
+            client_key: pending.ticket.client_key(),
+            sequence: pending.ticket.sequence(),
+            frame: frame.into(),
+            waited_us: u64::from(waited),
+            node_us: u64::from(took - waited),
+            node: None,
+        };
+        self.found.push((slow, was.node));
     }
 }
 
@@ -105,14 +154,16 @@ fn longest(reply: &[u8]) -> Option<(usize, usize)> {
 
 impl Backend {
     /// Notes a request that ends now, if it took long.
-    pub(super) fn note_slow(&mut self, pending: &Pending, frame: &[u8]) {
+    pub(super) fn note_slow(&mut self, pending: &Pending, frame: &[u8], was: Whereabouts) {
         let around = &self.around;
-        self.watchful.look(pending, frame, self.now, || around.ready.push(around.desk));
+        self.watchful.look(pending, frame, was, self.now_us, || around.ready.push(around.desk));
     }
 
     /// The requests that were slow since the last call.
     pub fn take_slow(&mut self) -> Vec<Slow> {
-        std::mem::take(&mut self.watchful.found)
+        let found = std::mem::take(&mut self.watchful.found);
+        let addr = |node: NodeId| Some(self.nodes.get(usize::from(node))?.addr.to_string().into());
+        found.into_iter().map(|(slow, node)| Slow { node: node.and_then(addr), ..slow }).collect()
     }
 
     /// Replies that are longer are noted from now on.

@@ -13,7 +13,7 @@ pub(super) fn asks(spec: &Spec) -> bool {
     match spec.parent {
         Some("client") => ["list", "kill", "pause", "unpause", "unblock"].contains(&spec.name),
         Some("slowlog") => spec.name != "help",
-        Some("proxy") => ["nodes", "hotkeys", "bigkeys"].contains(&spec.name),
+        Some("proxy") => ["nodes", "hotkeys", "bigkeys", "slowlog"].contains(&spec.name),
         Some(_) => false,
         None => spec.name == "monitor",
     }
@@ -70,12 +70,16 @@ fn write(question: &Question, answers: Vec<Answer>, proto: Proto, out: &mut Vec<
         Question::KillOne(_) if count() == 0 => encode::error(out, "ERR No such client"),
         Question::Kill(_) | Question::SlowLen => encode::integer(out, count() as i64),
         Question::Unblock { .. } => encode::integer(out, count().min(1) as i64),
-        Question::SlowGet(most) => {
+        Question::SlowGet(most) | Question::SlowTold(most) => {
             let entries = answers.into_iter().filter_map(|answer| match answer {
                 Answer::Slow(entries) => Some(entries),
                 _ => None,
             });
-            super::slow::write(entries.flatten().collect(), *most, out);
+            let entries = entries.flatten().collect();
+            match question {
+                Question::SlowTold(_) => super::slow::tell(entries, *most, proto, out),
+                _ => super::slow::write(entries, *most, out),
+            }
         }
         _ => encode::simple(out, "OK"),
     }

@@ -50,6 +50,8 @@ pub enum Question {
     },
     /// `SLOWLOG GET`: the latest requests that were slow, so many at most.
     SlowGet(usize),
+    /// `PROXY SLOWLOG`: the same, with where the time went.
+    SlowTold(usize),
     /// `SLOWLOG LEN`.
     SlowLen,
     /// `SLOWLOG RESET`.

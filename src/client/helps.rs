@@ -79,6 +79,10 @@ pub(super) const PROXY: Help = &[
     ("INFO", "Counts of the proxy, as in INFO."),
     ("KEYSLOT <key>", "The slot of a key."),
     ("NODES", "The nodes, and the connections to them."),
+    (
+        "SLOWLOG [<count>]",
+        "The latest requests that took long, and how long each waited, was at its node, and was written to its client.",
+    ),
     ("TOPOLOGY", "The ranges of slots and who owns them."),
 ];
 

@@ -19,15 +19,10 @@ pub(super) fn slowlog(
     request: &Request<'_>,
     room: &mut Room,
 ) -> Flow {
-    let most = room.options.slow_entries;
     match (spec.name, request.arg(2), request.argc()) {
-        ("get", None, _) => asking::ask(session, client, Question::SlowGet(USUAL.min(most)), room),
-        ("get", Some(count), 3) => match keys::integer(count).filter(|count| *count >= -1) {
-            None => refuse(client, "ERR count should be greater than or equal to -1", room),
-            Some(count) => {
-                let count = usize::try_from(count).unwrap_or(usize::MAX).min(most);
-                asking::ask(session, client, Question::SlowGet(count), room)
-            }
+        ("get", number, 2 | 3) => match how_many(number, room) {
+            Ok(most) => asking::ask(session, client, Question::SlowGet(most), room),
+            Err(text) => refuse(client, text, room),
         },
         ("len", ..) => asking::ask(session, client, Question::SlowLen, room),
         ("reset", ..) => asking::ask(session, client, Question::SlowReset, room),
@@ -38,6 +33,24 @@ pub(super) fn slowlog(
             refuse(client, &text, room)
         }
     }
+}
+
+/// `PROXY SLOWLOG [count]`.
+pub(super) fn told(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    match how_many(request.arg(2), room) {
+        Ok(most) if request.argc() <= 3 => asking::ask(session, client, Question::SlowTold(most), room),
+        Ok(_) => refuse(client, "ERR wrong number of arguments for 'proxy|slowlog' command", room),
+        Err(text) => refuse(client, text, room),
+    }
+}
+
+/// How many slow requests are wanted.
+fn how_many(number: Option<&[u8]>, room: &Room) -> Result<usize, &'static str> {
+    let most = room.options.slow_entries;
+    let Some(number) = number else { return Ok(USUAL.min(most)) };
+    let number = keys::integer(number).filter(|number| *number >= -1);
+    let number = number.ok_or("ERR count should be greater than or equal to -1")?;
+    Ok(usize::try_from(number).unwrap_or(usize::MAX).min(most))
 }
 
 /// `LATENCY …`: a server's events (forks, expiry cycles) do not happen here, so there are none to tell of.

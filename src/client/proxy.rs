@@ -3,7 +3,7 @@
 use super::desk::Question;
 use super::nodes::{count, pair};
 use super::state::{Flow, Room, Session, refuse, say};
-use super::{asking, helps, hot, info, learning};
+use super::{asking, helps, hot, info, learning, logs};
 use crate::cluster::slot::slot;
 use crate::cluster::topology::{Topology, UNOWNED};
 use crate::command::{Spec, keys};
@@ -40,6 +40,7 @@ pub(super) fn answer(
             let text = room.process.effective.clone();
             say(client, room, |out| encode::text(out, &text, proto))
         }
+        "slowlog" => logs::told(session, client, request, room),
         "help" => say(client, room, |out| helps::write("PROXY", helps::PROXY, out)),
         "hotkeys" | "bigkeys" => hot::answer(session, client, spec, request, room),
         _ => refuse(client, "ERR wrong number of arguments for 'proxy' command", room),

@@ -238,7 +238,10 @@ impl Session {
         if matches!(why, Refused::Admin(_)) && room.rights.allows(spec) {
             return self.everywhere(client, spec, request, Merge::AllOk, room);
         }
-        refuse(client, &why.to_string(), room)
+        let text = why.to_string();
+        let flow = refuse(client, &text, room);
+        room.tally.errors.was_for(text.as_bytes(), request.frame());
+        flow
     }
 
     #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]

@@ -1,17 +1,18 @@
 //! The slow log: requests that took long, from their arrival to their reply, with their beginning and their client.
 //!
 //! Each worker keeps the latest of its own. That a request was slow is noticed by the backend, which looks at the
-//! turn's clock only; times are whole milliseconds therefore, shown in microseconds as Redis shows them.
+//! turn's clock only. `SLOWLOG GET` shows what Redis shows; `PROXY SLOWLOG` also tells where the time went.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::nodes::{count, pair};
 use super::process::{Process, wall_clock};
 use super::shown;
-use crate::backend::Millis;
+use crate::backend::Slow;
 use crate::command::{self, Flags};
-use crate::resp::encode;
+use crate::resp::{Proto, encode};
 use crate::resp::request::{Args, Decoder, Limits, Request, Step};
 use crate::telemetry::SlowRequest;
 
@@ -28,10 +29,18 @@ pub struct Entry {
     id: u64,
     /// Seconds since 1970 at which it ended.
     time: u64,
-    micros: u64,
+    /// Until it had left, from then to the reply, and until its client had taken that.
+    micros: [u64; 3],
+    node: Box<str>,
     args: Vec<Box<[u8]>>,
     addr: Box<str>,
     name: Box<str>,
+}
+
+impl Entry {
+    fn took_us(&self) -> u64 {
+        self.micros.iter().sum()
+    }
 }
 
 /// The latest slow requests of one worker.
@@ -45,9 +54,9 @@ impl Ring {
         Self { entries: VecDeque::new(), process }
     }
 
-    /// Keeps a request that took `ms` milliseconds, or a transaction; its client may be gone.
-    pub fn note(&mut self, frames: &[u8], ms: Millis, addr: &str, name: &str) {
-        let args = arguments(frames);
+    /// Keeps a request or a transaction whose reply took so many microseconds to be written; its client may be gone.
+    pub fn note(&mut self, slow: &Slow, written_us: u64, addr: &str, name: &str) {
+        let args = arguments(&slow.frame);
         if args.is_empty() || self.most() == 0 {
             return;
         }
@@ -57,7 +66,8 @@ impl Ring {
         self.entries.push_back(Entry {
             id: self.process.slow.fetch_add(1, Ordering::Relaxed),
             time: wall_clock().as_secs(),
-            micros: ms * 1000,
+            micros: [slow.waited_us, slow.node_us, written_us],
+            node: slow.node.clone().unwrap_or_default(),
             args: cut(&args),
             addr: addr.into(),
             name: name.into(),
@@ -90,7 +100,11 @@ impl Ring {
             SlowRequest {
                 id: entry.id,
                 at_ms: entry.time * 1000,
-                took_us: entry.micros,
+                took_us: entry.took_us(),
+                waited_us: entry.micros[0],
+                node_us: entry.micros[1],
+                written_us: entry.micros[2],
+                node: entry.node.to_string(),
                 command: words.join(" ").chars().take(TOLD).collect(),
                 client: entry.addr.to_string(),
             }
@@ -151,14 +165,41 @@ fn cut(args: &[Vec<u8>]) -> Vec<Box<[u8]>> {
     shown
 }
 
-/// Appends the latest `most` of all workers' entries.
-pub(super) fn write(mut entries: Vec<Entry>, most: usize, out: &mut Vec<u8>) {
+/// The latest `most` of all workers' entries.
+fn latest(mut entries: Vec<Entry>, most: usize) -> Vec<Entry> {
     entries.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.id));
     entries.truncate(most);
+    entries
+}
+
+/// Appends the latest `most` of all workers' entries, with where the time went.
+pub(super) fn tell(entries: Vec<Entry>, most: usize, proto: Proto, out: &mut Vec<u8>) {
+    let entries = latest(entries, most);
+    encode::array(out, entries.len());
+    for entry in entries {
+        encode::map(out, 10, proto);
+        count(out, "id", entry.id);
+        count(out, "time", entry.time);
+        count(out, "microseconds", entry.took_us());
+        for (name, micros) in ["waiting", "node", "writing"].into_iter().zip(entry.micros) {
+            count(out, name, micros);
+        }
+        pair(out, "node-address", &entry.node);
+        encode::bulk(out, b"command");
+        encode::array(out, entry.args.len());
+        entry.args.iter().for_each(|arg| encode::bulk(out, arg));
+        pair(out, "client", &entry.addr);
+        pair(out, "client-name", &entry.name);
+    }
+}
+
+/// Appends the latest `most` of all workers' entries, as Redis shows them.
+pub(super) fn write(entries: Vec<Entry>, most: usize, out: &mut Vec<u8>) {
+    let entries = latest(entries, most);
     encode::array(out, entries.len());
     for entry in entries {
         encode::array(out, 6);
-        for number in [entry.id, entry.time, entry.micros] {
+        for number in [entry.id, entry.time, entry.took_us()] {
             encode::integer(out, number as i64);
         }
         encode::array(out, entry.args.len());

@@ -23,10 +23,10 @@ mod resources;
 mod tally;
 
 pub use counter::Counter;
-pub use errors::{CODES, Errors, FAULTS, Fault};
+pub use errors::{CODES, ErrorSample, Errors, FAULTS, Fault};
 pub use exposition::Exposition;
 pub use histogram::{Distribution, Histogram, SCRAPED_US};
-pub use hot::{Big, Hot, HotOptions, HotReport};
+pub use hot::{Big, Hot, HotOptions, HotReport, UNIT};
 pub use map::{MapTally, TRIGGERS, Trigger};
 pub use nodes::{LastError, NodeTally, NodeTotals, Nodes};
 pub use resources::Resources;

@@ -31,6 +31,14 @@ pub struct SlowRequest {
     pub at_ms: u64,
     /// How long it took, in microseconds.
     pub took_us: u64,
+    /// How much of that was until it had left for its node, from then to the reply, and until its client had that.
+    pub waited_us: u64,
+    #[expect(missing_docs, reason = "see `waited_us`")]
+    pub node_us: u64,
+    #[expect(missing_docs, reason = "see `waited_us`")]
+    pub written_us: u64,
+    /// The node that ended it, if one did.
+    pub node: String,
     /// Its beginning.
     pub command: String,
     /// The address of its client.

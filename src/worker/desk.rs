@@ -161,7 +161,7 @@ impl Worker {
                 Answer::Done
             }
             Question::Nodes => Answer::Nodes(self.room.backend.report()),
-            Question::SlowGet(most) => Answer::Slow(self.room.slow.latest(*most)),
+            Question::SlowGet(most) | Question::SlowTold(most) => Answer::Slow(self.room.slow.latest(*most)),
             Question::SlowLen => Answer::Count(self.room.slow.len() as u64),
             Question::SlowReset => {
                 self.room.slow.clear();
@@ -185,6 +185,7 @@ impl Worker {
             HotOrder::Forget => hot.reset(now),
         }
         self.room.backend.note_big_above(self.room.hot.big_above);
+        self.hot_shown = true;
     }
 
     /// Ends the wait of this client, if it is one of this worker's and waits.
@@ -263,16 +264,6 @@ impl Worker {
                 tracing::warn!("a client that watches with MONITOR does not keep up: closed");
                 self.close(id);
             }
-        }
-    }
-
-    /// Puts what the backend found slow into the log.
-    fn note_slow(&mut self) {
-        for slow in self.room.backend.take_slow() {
-            let is_open = self.room.replies.is_open(slow.client_key);
-            let client = self.clients.get(slow.client_key as u32 as usize).filter(|_| is_open);
-            let (addr, name) = client.map_or(("", ""), |client| (client.session.peer(), client.session.name()));
-            self.room.slow.note(&slow.frame, slow.ms, addr, name);
         }
     }
 }

@@ -11,17 +11,18 @@
 //! that is there into one write to its client. A client that may go on after its replies went out is resumed at
 //! the end of the turn. New connections come through the [`Mailbox`]; deadlines through one timer.
 
+mod arriving;
 mod desk;
 mod hearing;
 mod leaving;
 mod mailbox;
 mod sampling;
+mod slowness;
 mod timer;
 
 use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ use crate::cluster::topology::Topology;
 use crate::net::{Addr, Link, Net, Ready, Token};
 use crate::replies::ClientId;
 use crate::resp::request::Args;
-use leaving::{Leaving, SWEEP};
+use leaving::Leaving;
 pub use mailbox::Mailbox;
 use sampling::Probe;
 use timer::Timer;
@@ -145,6 +146,8 @@ pub struct Worker {
     timer: Timer,
     sweeper: Timer,
     probe: Probe,
+    /// Slow requests whose replies are on their way.
+    unread: Vec<slowness::Unread>,
     /// The latest slow request that was shown.
     slow_shown: Option<u64>,
     /// Whether hot keys were looked for when they were last shown.
@@ -204,6 +207,7 @@ impl Worker {
             adopted: 0,
             started: Instant::now(),
             probe: Probe::default(),
+            unread: Vec::new(),
             slow_shown: None,
             hot_shown: false,
             received: 0,
@@ -278,6 +282,9 @@ impl Worker {
             self.room.backend.tickets() + self.room.pubsub.tickets() + self.asking(),
             "every ticket that is out must be with the backend, with a SUBSCRIBE, or wait for other workers"
         );
+        if !self.unread.is_empty() {
+            self.log_slow();
+        }
         self.arm();
         self.publish();
         if self.is_drained() { Poll::Ready(()) } else { Poll::Pending }
@@ -306,32 +313,6 @@ impl Worker {
             feed if feed < OWN => self.room.pubsub.read(feed, &mut self.scratch, &mut self.room.replies),
             _ => self.sweep(),
         }
-    }
-
-    fn take_mail(&mut self) {
-        let accepted = self.mailbox.take();
-        for connection in accepted {
-            match connection.into_stream() {
-                Ok(stream) => self.welcome(stream),
-                Err(error) => {
-                    tracing::warn!("a new connection cannot be used: {error}");
-                    self.tally().clients.fetch_sub(1, Ordering::Relaxed);
-                }
-            }
-        }
-    }
-
-    fn welcome(&mut self, stream: crate::net::Stream) {
-        let id = self.room.replies.open();
-        let entry = self.clients.vacant_entry();
-        debug_assert_eq!(entry.key(), id as usize, "clients and their queues must have the same ids");
-        let number = self.room.process.accepted.fetch_add(1, Ordering::Relaxed) + 1;
-        let session = Session::new(number, &stream.peer(), &stream.local(), self.room.now);
-        entry.insert(Client { link: Link::new(stream, self.ready.waker(id)), session, leaving: None });
-        if !self.room.options.idle_timeout.is_zero() {
-            self.sweeper.arm(SWEEP);
-        }
-        self.read_client(id);
     }
 
     /// The socket of a client became readable or writable.

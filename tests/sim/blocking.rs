@@ -233,7 +233,7 @@ fn connections_are_used_again_when_they_are_clean() {
 }
 
 #[test]
-fn a_drain_wakes_those_who_are_blocked() {
+fn a_drain_wakes_those_who_are_blocked_when_its_time_is_up() {
     drained(
         1,
         |_| {},
@@ -242,8 +242,10 @@ fn a_drain_wakes_those_who_are_blocked() {
             let mut client = world.client().await;
             client.tell(&format!("BLPOP {key} 0")).await;
             pass(ms(100)).await;
+            let begun = tokio::time::Instant::now();
             shutdown.begin();
             assert_eq!(client.hear().await, r"*-1\r\n");
+            assert!(begun.elapsed() >= ms(20_000), "{:?}", begun.elapsed());
             assert_eq!(client.rest().await, b"");
         },
     );

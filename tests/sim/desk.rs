@@ -199,8 +199,50 @@ fn slow_requests_of_all_workers_are_logged_with_their_client_latest_first() {
         let micros: u64 =
             told.split(r"\r\n:").nth(3).and_then(|text| text.split('\\').next()).unwrap().parse().unwrap();
         assert!((30_000..60_000).contains(&micros), "{told}");
+        let told = clients[2].say("PROXY SLOWLOG 1").await;
+        let part = |name: &str| -> u64 {
+            let text = told.split(&format!(r"{}:", bulk(name))).nth(1).and_then(|text| text.split('\\').next());
+            text.unwrap_or_else(|| panic!("no {name} in {told}")).parse().expect("a number")
+        };
+        assert_eq!((part("waiting"), part("writing"), part("node")), (0, 0, micros));
+        assert!(told.contains(&bulk(&world.cluster.addr(node).to_string())), "{told}");
         assert_eq!(clients[0].say("SLOWLOG RESET").await, r"+OK\r\n");
         assert_eq!(clients[1].say("SLOWLOG GET -1").await, r"*0\r\n");
+    });
+}
+
+#[test]
+fn the_slow_log_tells_waiting_node_and_writing_apart() {
+    workers(async |world| {
+        let node = world.cluster.primaries()[0];
+        let key = world.key_of(node, 0);
+        let mut client = world.client().await;
+        let big = vec![b'x'; 3 << 20];
+        client.call(&[b"SET", key.as_bytes(), &big]).await.expect("an answer");
+        client.say("SLOWLOG RESET").await;
+        // No connection to the node for a while: what comes meanwhile waits.
+        world.cluster.kill(node);
+        pass(ms(50)).await;
+        client.tell(&format!("STRLEN {key}")).await;
+        pass(ms(400)).await;
+        world.cluster.revive(node);
+        client.hear().await;
+        let told = world.client().await.say("PROXY SLOWLOG -1").await;
+        let part = |told: &str, name: &str| -> u64 {
+            let text = told.split(&format!(r"{}:", bulk(name))).nth(1).and_then(|text| text.split('\\').next());
+            text.unwrap_or_else(|| panic!("no {name} in {told}")).parse().expect("a number")
+        };
+        assert!(part(&told, "waiting") >= 300_000 && part(&told, "node") < 100_000, "{told}");
+        // A client that takes its reply late.
+        client.say("SLOWLOG RESET").await;
+        world.cluster.delay(node, ms(30));
+        client.send(&frame(&[b"GET", key.as_bytes()])).await.expect("the proxy reads");
+        pass(ms(700)).await;
+        assert!(client.hear().await.len() > big.len());
+        pass(ms(10)).await;
+        let told = world.client().await.say("PROXY SLOWLOG 1").await;
+        assert!((30_000..300_000).contains(&part(&told, "node")), "{told}");
+        assert!(part(&told, "writing") >= 300_000, "{told}");
     });
 }
 

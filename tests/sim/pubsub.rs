@@ -341,6 +341,6 @@ fn silence_does_not_end_a_subscriber_but_reset_quit_and_a_drain_do() {
         let begun = tokio::time::Instant::now();
         shutdown.begin();
         assert_eq!(client.hear().await, "(unexpected end of file)");
-        assert!(begun.elapsed() < ms(2000), "at once, not at the deadline");
+        assert!((ms(20_000)..ms(21_000)).contains(&begun.elapsed()), "when the time is up");
     });
 }

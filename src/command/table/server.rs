@@ -115,6 +115,7 @@ const PROXY: &[Spec] = rows! {
     "info"      2 NONE [LOADING STALE]       Local;
     "keyslot"   3 NONE [LOADING STALE]       Local;
     "nodes"     2 NONE [ADMIN LOADING STALE] Local;
+    "slowlog"  -2 NONE [ADMIN LOADING STALE] Local;
     "topology"  2 NONE [LOADING STALE]       Local;
 };
 
