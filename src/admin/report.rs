@@ -12,7 +12,9 @@ use super::status::{
 use super::{Admin, keys, problems, scrape, status};
 use crate::client::Process;
 use crate::cluster::topology::{Node, Role, Topology, UNOWNED};
-use crate::telemetry::{CLASSES, CODES, Counter, Distribution, ErrorSample, Fault, LastError, SlowRequest, Tally, wall_clock};
+use crate::telemetry::{
+    CLASSES, CODES, Counter, Distribution, ErrorSample, Fault, LastError, SlowRequest, Tally, wall_clock,
+};
 
 /// How many slow requests are shown.
 const SLOW: usize = 32;

@@ -60,8 +60,8 @@ pub use report::NodeReport;
 use retry::Retries;
 pub use sampling::Sample;
 pub use scripts::Scripts;
-pub use slow::{BigReply, Slow};
 use slow::Watchful;
+pub use slow::{BigReply, Slow};
 use view::{NOBODY, NodeId, View};
 
 /// Milliseconds since the worker began; read once a turn.

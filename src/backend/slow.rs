@@ -110,17 +110,14 @@ impl Watchful {
 
     /// Notes a request that ends now, if it took long; `token` is to be told when it is the first.
     #[cold]
-    pub(super) fn look(
-        &mut self,
-        pending: &Pending,
-        frame: &[u8],
-        was: Whereabouts,
-        now_us: u32,
-        tell: impl FnOnce(),
-    ) {
+    pub(super) fn look(&mut self, pending: &Pending, frame: &[u8], was: Whereabouts, now_us: u32, tell: impl FnOnce()) {
         let took = now_us.wrapping_sub(pending.born);
         // What waits for data is not slow.
-        if pending.traits.blocks() || Millis::from(took / 1000) < self.threshold || self.found.len() >= MOST || frame.len() > MAX_FRAME {
+        if pending.traits.blocks()
+            || Millis::from(took / 1000) < self.threshold
+            || self.found.len() >= MOST
+            || frame.len() > MAX_FRAME
+        {
             return;
         }
         if self.found.is_empty() {

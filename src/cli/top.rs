@@ -190,12 +190,41 @@ fn lists(status: &Status, pen: &Pen, out: &mut String) {
         let _ = writeln!(out, "\n{}", pen.bold("error replies"));
     }
     for count in status.errors.iter().take(LINES) {
-        let _ = writeln!(out, "  {:<20} {:>9}/s  {:>12}", count.name, number(count.per_second), count.total);
+        let last = count.last.as_ref().map_or_else(String::new, |last| {
+            let text =
+                if last.command.is_empty() { last.text.clone() } else { format!("{}: {}", last.command, last.text) };
+            clean(&text).chars().take(60).collect()
+        });
+        let _ = writeln!(out, "  {:<20} {:>9}/s  {:>12}  {last}", count.name, number(count.per_second), count.total);
     }
+    keys(status, pen, out);
     let _ = writeln!(out, "\n{}", pen.bold("changes of the cluster"));
     for change in status.changes.iter().take(LINES) {
         let ago = uptime(status.now_ms.saturating_sub(change.at_ms) / 1000);
         let _ = writeln!(out, "  {ago:>9} ago  {}", clean(&change.text));
+    }
+}
+
+/// Hot keys and large values, while somebody looks for them.
+fn keys(status: &Status, pen: &Pen, out: &mut String) {
+    let hot = &status.hotkeys;
+    if hot.on || !hot.keys.is_empty() {
+        let over = uptime(hot.seconds as u64);
+        let _ = writeln!(out, "\n{}  over the last {over}", pen.bold("hot keys"));
+    }
+    for key in hot.keys.iter().take(LINES) {
+        let name: String = clean(&key.key).chars().take(40).collect();
+        let node = key.node.as_deref().unwrap_or("nobody");
+        let _ = writeln!(out, "  {name:<40} {:>9}/s  {:>5.1} %  {node}", number(key.per_second), key.percent);
+    }
+    if !status.bigkeys.is_empty() {
+        let _ = writeln!(out, "\n{}", pen.bold("large values"));
+    }
+    for key in status.bigkeys.iter().take(LINES) {
+        let name: String = clean(&key.key).chars().take(40).collect();
+        let size = number(key.request_bytes.max(key.reply_bytes) as f64);
+        let node = key.node.as_deref().unwrap_or("nobody");
+        let _ = writeln!(out, "  {name:<40} {size:>8} bytes  {}  {node}", clean(&key.command));
     }
 }
 
@@ -234,7 +263,7 @@ fn uptime(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::status::{Change, Cluster, NodeError, Range};
+    use crate::admin::status::{Change, Cluster, HotKey, HotKeys, NodeError, Range};
 
     fn status() -> Status {
         let range = |first, last, node: Option<&str>, shard| Range { first, last, node: node.map(Into::into), shard };
@@ -253,6 +282,17 @@ mod tests {
                 ..NodeStatus::default()
             }],
             changes: vec![Change { at_ms: 0, kind: "left".to_owned(), text: "n:3 left the cluster".to_owned() }],
+            hotkeys: HotKeys {
+                on: true,
+                seconds: 61.0,
+                keys: vec![HotKey {
+                    key: "hot\x1b".to_owned(),
+                    per_second: 1234.0,
+                    percent: 12.5,
+                    ..HotKey::default()
+                }],
+                ..HotKeys::default()
+            },
             cluster: Cluster { slots_covered: 16375, ..Cluster::default() },
             ..Status::default()
         }
@@ -265,6 +305,8 @@ mod tests {
         let bar = format!("slots  {}.{}  16375 of 16384 owned", "A".repeat(32), "B".repeat(31));
         assert!(text.contains(&bar), "{text}");
         assert!(text.contains("n:3 left the cluster") && text.contains("[31mevil"), "{text}");
+        assert!(text.contains("hot keys  over the last 1m 1s"), "{text}");
+        assert!(text.contains(&format!("  {:<40}      1234/s   12.5 %  nobody", "hot ")), "{text}");
         assert!(screen(&status(), true).contains("\x1b[31;1m.\x1b[0m"));
     }
 }

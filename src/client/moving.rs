@@ -42,7 +42,8 @@ impl Session {
     /// Whether nothing of it has begun that a farewell would cut off: no half request, no transaction.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        let is_pinned = self.pinned.as_ref().is_some_and(|pinned| pinned.transaction.is_some() || pinned.watching.is_some());
+        let is_pinned =
+            self.pinned.as_ref().is_some_and(|pinned| pinned.transaction.is_some() || pinned.watching.is_some());
         self.inbox.is_empty() && !is_pinned
     }
 }
@@ -78,7 +79,11 @@ fn kind(request: &Request<'_>) -> Result<Notice, &'static str> {
             option if !option.eq_ignore_ascii_case(b"moving-endpoint-type") => return Err("ERR syntax error"),
             _ if is("none") => notice = Notice::Bare,
             _ if KINDS.into_iter().any(is) => notice = Notice::Endpoint,
-            _ => return Err("ERR the endpoint type is none of internal-ip, internal-fqdn, external-ip, external-fqdn, none"),
+            _ => {
+                return Err(
+                    "ERR the endpoint type is none of internal-ip, internal-fqdn, external-ip, external-fqdn, none",
+                );
+            }
         }
         at += 2;
     }

@@ -1,8 +1,8 @@
 //! The commands that shape a session: HELLO, AUTH, RESET, CLIENT.
 
 use super::desk::{Filter, List, Question};
-use super::state::{Flow, Hears, Introduction, Room, Session, ok, refuse, say, wrong_arity};
 use super::moving::Notice;
+use super::state::{Flow, Hears, Introduction, Room, Session, ok, refuse, say, wrong_arity};
 use super::{ClusterView, asking, auth, helps, moving, pause, watch};
 use crate::command::{Spec, keys};
 use crate::replies::ClientId;

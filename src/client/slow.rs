@@ -12,8 +12,8 @@ use super::process::{Process, wall_clock};
 use super::shown;
 use crate::backend::Slow;
 use crate::command::{self, Flags};
-use crate::resp::{Proto, encode};
 use crate::resp::request::{Args, Decoder, Limits, Request, Step};
+use crate::resp::{Proto, encode};
 use crate::telemetry::SlowRequest;
 
 /// How many arguments of a request are kept, and how many bytes of each, as Redis keeps them.

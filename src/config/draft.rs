@@ -301,7 +301,11 @@ fn endpoint(given: &Given) -> Result<Addr, Wrong> {
         Addr::Tcp { host, port } => *port != 0 && !!["0.0.0.0", "::"].contains(&&**host),
         Addr::Unix(_) => false,
     };
-    if is_real { Ok(addr) } else { Err(Wrong::new(format!("no client can connect to {addr}"), format!("write {EXAMPLE}"))) }
+    if is_real {
+        Ok(addr)
+    } else {
+        Err(Wrong::new(format!("no client can connect to {addr}"), format!("write {EXAMPLE}")))
+    }
 }
 
 /// Names of hosts, without ports.

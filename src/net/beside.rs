@@ -40,7 +40,8 @@ impl Beside {
         socket.bind(&at.into())?;
         socket.set_nonblocking(true)?;
         let bound = socket.local_addr()?.as_socket();
-        let addr = bound.map_or_else(|| Addr::tcp(host, port), |bound| Addr::tcp(&bound.ip().to_string(), bound.port()));
+        let addr =
+            bound.map_or_else(|| Addr::tcp(host, port), |bound| Addr::tcp(&bound.ip().to_string(), bound.port()));
         Ok(Self { bound: Some(socket), listener: None, addr })
     }
 

@@ -61,16 +61,19 @@ impl Net for Handed {
     fn handed(&self) -> io::Result<Vec<(String, Box<dyn Listener>)>> {
         let sockets = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let listen = |(name, socket): (String, Socket)| -> io::Result<(String, Box<dyn Listener>)> {
-            Ok((name, match socket {
-                Socket::Tcp(socket) => {
-                    socket.set_nonblocking(true)?;
-                    Box::new(TcpListener::from_std(socket)?)
-                }
-                Socket::Unix(socket) => {
-                    socket.set_nonblocking(true)?;
-                    Box::new(UnixListener::from_std(socket)?)
-                }
-            }))
+            Ok((
+                name,
+                match socket {
+                    Socket::Tcp(socket) => {
+                        socket.set_nonblocking(true)?;
+                        Box::new(TcpListener::from_std(socket)?)
+                    }
+                    Socket::Unix(socket) => {
+                        socket.set_nonblocking(true)?;
+                        Box::new(UnixListener::from_std(socket)?)
+                    }
+                },
+            ))
         };
         sockets.into_iter().map(listen).collect()
     }

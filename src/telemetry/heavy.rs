@@ -294,8 +294,7 @@ mod tests {
     fn recall(ranking: &Ranking, exact: &[u64], most: usize) -> f64 {
         let mut ranks: Vec<usize> = (0..exact.len()).collect();
         ranks.sort_by_key(|rank| std::cmp::Reverse(exact[*rank]));
-        let named: Vec<Vec<u8>> =
-            ranks.iter().take(most).map(|rank| format!("key:{rank}").into_bytes()).collect();
+        let named: Vec<Vec<u8>> = ranks.iter().take(most).map(|rank| format!("key:{rank}").into_bytes()).collect();
         let found = ranking.things.iter().take(most).filter(|thing| named.iter().any(|name| **name == *thing.name));
         found.count() as f64 / most as f64
     }

@@ -340,7 +340,11 @@ mod tests {
             load(&mut hot, 0, 10, each, &mut requests);
             let report = hot.report(10_000, requests);
             let wanted = 10 * each.min(1000);
-            assert!((wanted * 8 / 10..=wanted * 13 / 10 + 3000).contains(&report.sampled), "{each}: {}", report.sampled);
+            assert!(
+                (wanted * 8 / 10..=wanted * 13 / 10 + 3000).contains(&report.sampled),
+                "{each}: {}",
+                report.sampled
+            );
             let first = &report.keys.things[0];
             assert_eq!(&*first.name, b"hot");
             let (share, rate) = (report.share(first.weight), report.per_second(first.weight));

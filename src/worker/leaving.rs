@@ -6,6 +6,10 @@
 //!            │                                     │ the time is up, and it is blocked: woken
 //!            └─ the worker drains ──────────────► AtRest ── nothing under way, inside of nothing ───► closed
 //! ```
+//!
+//! A drain closes those first that have been silent for a moment, so that nobody is cut off who is about to say the next
+//! thing: one that has just come, or asks one thing after the other. When most of the time is up, silence is not waited
+//! for any longer, nor for those to go who were told where to.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,6 +24,8 @@ pub(super) const SWEEP: Duration = Duration::from_secs(1);
 const DRAIN_SWEEP: Duration = Duration::from_millis(100);
 /// How long a client that takes its leave may take to read its last replies, in milliseconds.
 const LINGER_MS: Millis = 10_000;
+/// How long a client has to be silent to be at rest, in milliseconds.
+const SILENCE_MS: Millis = 100;
 /// How long those may take who are woken when the time of a drain is up.
 const LAST_CALL_MS: Millis = 1_000;
 
@@ -90,8 +96,11 @@ impl Worker {
 
     fn is_at_rest(&self, id: ClientId) -> bool {
         let Some(client) = self.clients.get(id as usize) else { return false };
-        let may_go = self.room.now >= self.patient_until || !client.session.is_told();
-        may_go && self.is_served(id) && client.session.is_at_rest() && !self.room.pubsub.has(id)
+        let is_silent = !client.session.is_told() && client.session.idle_ms(self.room.now) >= SILENCE_MS;
+        (is_silent || self.room.now >= self.patient_until)
+            && self.is_served(id)
+            && client.session.is_at_rest()
+            && !self.room.pubsub.has(id)
     }
 
     pub(super) fn close(&mut self, id: ClientId) {
@@ -111,7 +120,6 @@ impl Worker {
         self.sweeper.fired();
         if self.mailbox.is_draining() && self.draining_since.is_none() {
             self.draining_since = Some(self.room.now);
-            // Those who were told where to go have most of the time to go by themselves.
             self.patient_until = self.room.now + self.drain.as_millis() as Millis / 4 * 3;
         }
         let (now, idle) = (self.room.now, self.room.options.idle_timeout.as_millis() as Millis);

@@ -159,7 +159,7 @@ pub struct Worker {
     /// Subscribers that were closed because their messages piled up.
     slow: u64,
     draining_since: Option<Millis>,
-    /// Until when those who were told to go may stay.
+    /// Until when those may stay who were told to go, or are not silent.
     patient_until: Millis,
     drain: Duration,
     // Lists that are used anew in each turn.

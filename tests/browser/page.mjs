@@ -81,6 +81,16 @@ function load(proxy) {
   return () => { clearInterval(timer); socket.destroy(); };
 }
 
+// Asks for one key, over and over.
+function hammer(proxy, key) {
+  const [host, port] = proxy.split(":");
+  const socket = net.connect(Number(port), host);
+  socket.on("error", () => {});
+  socket.on("data", () => {});
+  const timer = setInterval(() => socket.write(`GET ${key}\r\n`.repeat(30)), 20);
+  return () => { clearInterval(timer); socket.destroy(); };
+}
+
 async function startDemo(admin) {
   const demo = spawn(slotway, ["demo", "--listen", "127.0.0.1:0", "--admin", `127.0.0.1:${admin}`], { stdio: ["ignore", "pipe", "inherit"] });
   let said = "";
@@ -118,7 +128,7 @@ async function main() {
   step("the status page is as it should be");
 }
 
-async function look(browser, url, { shards }) {
+async function look(browser, url, { proxy, shards }) {
   const page = await browser.newPage();
   const errors = [];
   page.on("console", (message) => { if (["error", "warning"].includes(message.type())) errors.push(message.text()); });
@@ -142,6 +152,20 @@ async function look(browser, url, { shards }) {
   await until("requests are counted", async () => /[1-9]/.test((await texts(".tile .value"))[0]));
   await pause(8000);
   await shot("page");
+
+  step("hot keys and large values are shown once somebody asks for them");
+  assert((await texts("#hotkeys")).join().includes("PROXY HOTKEYS ON"));
+  await must(proxy, "PROXY", "HOTKEYS", "ON");
+  const stopHot = hammer(proxy, "product:4711");
+  await must(proxy, "SET", "report:2026", "x".repeat(300_000));
+  await must(proxy, "GET", "report:2026");
+  await ask(proxy, "LPUSH", "report:2026", "x");
+  await until("the hot key is at the top", async () => (await texts("#hotkeys tr"))[0]?.includes("product:4711"));
+  await until("the large value is shown", async () => (await texts("#bigkeys tr"))[0]?.includes("report:2026"));
+  await until("an error tells for what it was", async () => (await texts("#errors .sample")).join().includes("LPUSH report:2026: WRONGTYPE"));
+  await pause(5000);
+  if (folder) await page.locator(".columns").screenshot({ path: join(folder, "keys.png") });
+  stopHot();
 
   step("a slot on the move is marked, and then has another owner");
   const [from, to] = [shards[0].primary, shards[1].primary];

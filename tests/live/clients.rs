@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::harness::proxy;
 
 /// Where `scripts/test` installs the libraries: beside the build's own files.
-fn installed(library: &str) -> PathBuf {
+pub(crate) fn installed(library: &str) -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("clients").join(library);
     assert!(
         directory.is_dir(),

@@ -31,4 +31,5 @@ mod shapes;
 mod split;
 mod tools;
 mod transactions;
+mod upgrade;
 mod whole;

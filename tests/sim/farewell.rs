@@ -130,7 +130,9 @@ fn clients_that_want_to_be_told_are_told_and_may_go_by_themselves() {
         silent.say("HELLO 3").await;
         assert_eq!(silent.say(&format!("{ask} internal-fqdn")).await, r"+OK\r\n");
         assert_eq!(silent.say("CLIENT MAINT_NOTIFICATIONS OFF").await, r"+OK\r\n");
-        for bad in ["CLIENT MAINT_NOTIFICATIONS maybe", &format!("{ask} here"), "CLIENT MAINT_NOTIFICATIONS ON x y", ask] {
+        for bad in
+            ["CLIENT MAINT_NOTIFICATIONS maybe", &format!("{ask} here"), "CLIENT MAINT_NOTIFICATIONS ON x y", ask]
+        {
             assert!(silent.say(bad).await.starts_with("-ERR "), "{bad}");
         }
         let key = world.keys().remove(0);

@@ -188,11 +188,54 @@ function nodeRow(node) {
     last ? el("td", { class: "error", "data-label": "last error" }, when(last.at_ms), " " + last.text) : el("td", { class: "error" }));
 }
 
+// What clients were told last, and for what.
+function sample(item) {
+  if (!item.last) return null;
+  const text = item.last.command ? `${item.last.command}: ${item.last.text}` : item.last.text;
+  return el("span", { class: "sample" }, when(item.last.at_ms), " " + text);
+}
+
+// Where the time of a slow request went, if not all of it at one place.
+function parts(slow) {
+  const named = [["waiting", slow.waited_us], ["node", slow.node_us], ["writing", slow.written_us]];
+  const spent = named.filter(([, micros]) => micros >= 1000);
+  const where = slow.node && slow.node_us >= 1000 ? ` ${slow.node}` : "";
+  if (spent.length < 2) return (spent.length && spent[0][0] !== "node" ? "all of it " + spent[0][0] : "") + where;
+  return spent.map(([name, micros]) => `${name}${name === "node" ? where : ""} ${duration(micros)}`).join(", ");
+}
+
+function keyRow(name, share, value, more, title) {
+  return el("tr", { title },
+    el("td", {}, el("span", { class: "key" }, name), el("div", { class: "bar", style: `width:${Math.min(share, 100).toFixed(1)}%` })),
+    el("td", {}, value), el("td", { class: "note" }, more));
+}
+
+function drawKeys({ hotkeys, bigkeys }) {
+  const { on, seconds, sampled, keys } = hotkeys;
+  byId("hot-note").textContent = on ? `the last ${uptime(Math.round(seconds))}, ${number(sampled)} requests looked at` : "";
+  byId("big-note").textContent = on || bigkeys.length ? "seen in requests and replies" : "";
+  const off = () => [el("tr", {}, el("td", { class: "none" }, "Nobody looks for them. ", el("code", {}, "PROXY HOTKEYS ON"), " begins, for all clients of this proxy."))];
+  const none = (text) => [el("tr", {}, el("td", { class: "none" }, text))];
+  const most = Math.max(...keys.map((key) => key.percent), 0.1);
+  document.querySelector("#hotkeys tbody").replaceChildren(...(keys.length
+    ? keys.slice(0, 12).map((key) => keyRow(key.key, key.percent * 100 / most, number(key.per_second) + " /s", `${key.percent.toFixed(1)} %`,
+      `slot ${key.slot} at ${key.node || "nobody"}; at most ${key.percent_too_much.toFixed(1)} % of it other keys'`))
+    : on ? none("None yet.") : off()));
+  const largest = Math.max(...bigkeys.map((key) => Math.max(key.request_bytes, key.reply_bytes)), 1);
+  document.querySelector("#bigkeys tbody").replaceChildren(...(bigkeys.length
+    ? bigkeys.slice(0, 12).map((key) => {
+      const size = Math.max(key.request_bytes, key.reply_bytes);
+      return keyRow(key.key, size * 100 / largest, bytes(size), `${key.command}, ${key.times}×`,
+        `request ${bytes(key.request_bytes)}, reply ${bytes(key.reply_bytes)}; slot ${key.slot} at ${key.node || "nobody"}; last ${clock(key.at_ms)}`);
+    })
+    : on ? none("None yet.") : none("Noted while hot keys are looked for.")));
+}
+
 function counts(list, nothing) {
   const shown = list.slice(0, 12), most = Math.max(...shown.map((item) => item.per_second), 0.1);
   if (!shown.length) return [el("tr", {}, el("td", { class: "none" }, nothing))];
   return shown.map((item) => el("tr", {},
-    el("td", {}, item.name, el("div", { class: "bar", style: `width:${(item.per_second * 100 / most).toFixed(1)}%` })),
+    el("td", {}, item.name, sample(item), el("div", { class: "bar", style: `width:${(item.per_second * 100 / most).toFixed(1)}%` })),
     el("td", {}, number(item.per_second) + " /s"), el("td", { class: "note" }, number(item.total))));
 }
 
@@ -214,8 +257,9 @@ function show(status) {
   document.querySelector("#commands tbody").replaceChildren(...counts(status.commands, "None yet."));
   document.querySelector("#errors tbody").replaceChildren(...counts(status.errors, "None yet."));
   draw("slowlog", status.slowlog, (list) => list.length
-    ? list.map((slow) => el("li", {}, when(slow.at_ms), el("span", {}, el("b", {}, duration(slow.took_us)), ` ${slow.command} `, el("span", { class: "note" }, slow.client))))
+    ? list.map((slow) => el("li", {}, when(slow.at_ms), el("span", {}, el("b", {}, duration(slow.took_us)), ` ${slow.command} `, el("span", { class: "note" }, [parts(slow), slow.client].filter(Boolean).join(" · ")))))
     : [el("li", { class: "none" }, "Nothing slow.")]);
+  drawKeys(status);
   byId("clock").textContent = clock(status.now_ms);
 }
 

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use slotway::demo::servers::keeper::{Keeper, Kept};
 use slotway::demo::servers::{Options, Server};
@@ -19,12 +21,12 @@ const LIMIT: Duration = Duration::from_secs(15);
 pub(crate) struct Proxy {
     addr: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
-    _process: Running,
+    process: Running,
 }
 
-#[expect(dead_code, reason = "held so that what runs is killed with it")]
 enum Running {
     Binary(Kept),
+    #[expect(dead_code, reason = "held so that what runs is killed with it")]
     Server(Server),
 }
 
@@ -38,17 +40,27 @@ impl Proxy {
     pub(crate) fn try_start(seeds: &[SocketAddr], args: &[&str], env: &[(&str, &str)]) -> Result<Self, String> {
         if super::direct() {
             let server = Server::start(&Options::default()).map_err(|error| error.to_string())?;
-            return Ok(Self { addr: server.addr(), log: Arc::default(), _process: Running::Server(server) });
+            return Ok(Self { addr: server.addr(), log: Arc::default(), process: Running::Server(server) });
         }
         let program = std::env::var("LIVE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_slotway").to_owned());
         let seeds = seeds.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
         let mut command = Command::new(&program);
-        command.args(["run", "--seeds", &seeds, "--listen", "127.0.0.1:0"]).args(args);
+        command.args(["run", "--seeds", &seeds]).args(args);
+        if !args.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         if !args.contains(&"--admin") {
             command.args(["--admin", "off"]);
         }
         command.envs(env.iter().copied());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self::launch(command)
+    }
+
+    /// Starts what `command` says, which logs as the binary does.
+    pub(crate) fn launch(mut command: Command) -> Result<Self, String> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        command.stderr(Stdio::piped());
         let keeper = Keeper::new(None).map_err(|error| error.to_string())?;
         let mut process = keeper.spawn(&mut command).map_err(|error| format!("start {program}: {error}"))?;
         let stderr = process.child().stderr.take().ok_or("no stderr")?;
@@ -65,7 +77,7 @@ impl Proxy {
             }
         });
         match readiness.recv_timeout(LIMIT) {
-            Ok(addr) => Ok(Self { addr, log, _process: Running::Binary(process) }),
+            Ok(addr) => Ok(Self { addr, log, process: Running::Binary(process) }),
             Err(_) => Err(format!(
                 "{program} did not log `{READY}ADDR` within {LIMIT:?} ({:?}); its log:\n{}",
                 process.ended().map_err(|error| error.to_string())?,
@@ -82,6 +94,29 @@ impl Proxy {
     /// The port, as text for a tool's argument.
     pub(crate) fn port(&self) -> String {
         self.addr.port().to_string()
+    }
+
+    /// Sends SIGTERM.
+    #[track_caller]
+    pub(crate) fn terminate(&mut self) {
+        match &mut self.process {
+            Running::Binary(process) => process.signal(Signal::TERM).unwrap(),
+            Running::Server(_) => panic!("a server has no drain"),
+        }
+    }
+
+    /// The exit code, as soon as it has ended.
+    #[track_caller]
+    pub(crate) fn exit_code(&mut self, limit: Duration) -> Option<i32> {
+        let Running::Binary(process) = &mut self.process else { panic!("a server has no drain") };
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = process.ended().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < limit, "it still runs after {limit:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Shows the log if the test is failing.
