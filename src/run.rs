@@ -114,7 +114,7 @@ impl House {
 
     /// Accepts clients until `shutdown` and `delay` are over, with discovery beside it all the time.
     async fn serve(
-        self,
+        mut self,
         ready: impl FnOnce(&[Addr]),
         shutdown: impl Future<Output = ()>,
         ended: impl Future<Output = Result<(), Error>>,
@@ -125,6 +125,11 @@ impl House {
         let gives_way = self.config.worker.reuse_port;
         let clients = async {
             wait_for_map(&map).await;
+            for listener in &mut self.listeners {
+                if let Err(error) = listener.open() {
+                    tracing::error!("cannot listen on {}: {error}", listener.local_addr());
+                }
+            }
             let addrs: Vec<Addr> = self.listeners.iter().map(|listener| listener.local_addr()).collect();
             ready(&addrs);
             let listening: Vec<_> = addrs.iter().map(ToString::to_string).collect();

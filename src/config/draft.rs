@@ -298,7 +298,7 @@ fn endpoint(given: &Given) -> Result<Addr, Wrong> {
     const EXAMPLE: &str = "\"slotway.example:6379\"";
     let addr = seed::address(text(given, EXAMPLE)?)?;
     let is_real = match &addr {
-        Addr::Tcp { host, port } => *port != 0 && !!["0.0.0.0", "::"].contains(&&**host),
+        Addr::Tcp { host, port } => *port != 0 && !["0.0.0.0", "::"].contains(&&**host),
         Addr::Unix(_) => false,
     };
     if is_real {

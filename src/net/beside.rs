@@ -1,7 +1,7 @@
 //! Listeners that share their address with another process, so that a new slotway takes over from an old one.
 //!
 //! Both bind the address with `SO_REUSEPORT`, and the system deals new connections out to those that listen. The new
-//! one listens when it is first asked for a connection, so that none waits for a process that is not ready. The old
+//! one listens when it is told to, so that no connection waits for a process that is not ready. The old
 //! one cannot simply close: what the system has let in for it, or is about to, would be reset. It first has the system
 //! drop what would begin a connection with it, which clients try again a second later, with whoever listens then;
 //! takes what had begun before; and closes when nothing is left.
@@ -61,6 +61,10 @@ impl Listener for Beside {
 
     fn local_addr(&self) -> Addr {
         self.addr.clone()
+    }
+
+    fn open(&mut self) -> io::Result<()> {
+        self.listener().map(drop)
     }
 
     fn retire(&mut self) -> bool {

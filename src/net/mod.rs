@@ -55,6 +55,11 @@ pub trait Listener: Send {
     /// The address that was bound, with the port that the system chose where 0 was asked for.
     fn local_addr(&self) -> Addr;
 
+    /// Begins to listen, if it does not yet; the first [`accept`](Self::accept) does so too.
+    fn open(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Lets no new connection begin; those that have begun still come. False if that cannot be told apart.
     fn retire(&mut self) -> bool {
         false
