@@ -15,8 +15,8 @@ pub const UNIT: u64 = 16;
 const HALF_LIFE_MS: u64 = 30_000;
 /// The load is looked at so often.
 const WINDOW_MS: u64 = 100;
-/// How many requests lie between two samples before the load is known.
-const FIRST_STRIDE: u64 = 8;
+/// Until the load is known every request is looked at; a tenth of a second's samples are enough to know it.
+const FIRST_STRIDE: u64 = 1;
 /// More never lie between two on average.
 const MAX_STRIDE: u64 = 1 << 16;
 /// How many large values are remembered.
@@ -256,10 +256,11 @@ impl Hot {
 
     fn look_at_load(&mut self, now: u64, requests: u64) {
         let (since, before) = self.window;
-        let elapsed = now.saturating_sub(since);
-        if elapsed >= WINDOW_MS {
-            let a_second = requests.saturating_sub(before).saturating_mul(1000) / elapsed;
-            self.stride = (a_second / self.options.samples.max(1) as u64).clamp(1, MAX_STRIDE);
+        let (elapsed, more) = (now.saturating_sub(since), requests.saturating_sub(before));
+        let samples = self.options.samples.max(1) as u64;
+        if elapsed >= WINDOW_MS || (self.stride == 1 && more >= samples / 10) {
+            let a_second = more.saturating_mul(1000) / elapsed.max(1);
+            self.stride = (a_second / samples).clamp(1, MAX_STRIDE);
             self.window = (now, requests);
             self.age(now);
         }
