@@ -50,6 +50,8 @@ pub async fn keep_alive(process: &Process, workers: &[Arc<Mailbox>]) {
             None => say(&[NotifyState::Watchdog]),
         }
         seen = beats;
-        workers.iter().for_each(|worker| worker.show_gauges());
+        for worker in workers {
+            worker.show_gauges();
+        }
     }
 }

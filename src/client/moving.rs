@@ -1,4 +1,4 @@
-//! Clients that want to be told when they have to move: CLIENT MAINT_NOTIFICATIONS, and the push that tells them.
+//! Clients that want to be told when they have to move: `CLIENT MAINT_NOTIFICATIONS`, and the push that tells them.
 //!
 //! Offered when `shutdown.advertise` says where they are to go, to clients that speak RESP3. One that is told connects
 //! there, lets what is under way end here, and closes this connection itself, so that none of its requests fails.

@@ -280,7 +280,9 @@ mod tests {
                     sum
                 })
                 .collect();
-            sums.iter_mut().for_each(|part| *part /= sum);
+            for part in &mut sums {
+                *part /= sum;
+            }
             Self(sums)
         }
 

@@ -166,6 +166,7 @@ async function look(browser, url, { proxy, shards }) {
   await pause(5000);
   if (folder) await page.locator(".columns").screenshot({ path: join(folder, "keys.png") });
   stopHot();
+  await page.evaluate(() => scrollTo(0, 0));
 
   step("a slot on the move is marked, and then has another owner");
   const [from, to] = [shards[0].primary, shards[1].primary];

@@ -200,7 +200,7 @@ function parts(slow) {
   const named = [["waiting", slow.waited_us], ["node", slow.node_us], ["writing", slow.written_us]];
   const spent = named.filter(([, micros]) => micros >= 1000);
   const where = slow.node && slow.node_us >= 1000 ? ` ${slow.node}` : "";
-  if (spent.length < 2) return (spent.length && spent[0][0] !== "node" ? "all of it " + spent[0][0] : "") + where;
+  if (spent.length < 2) return spent.length ? "all of it " + spent[0][0] + (spent[0][0] === "node" ? where : "") : "";
   return spent.map(([name, micros]) => `${name}${name === "node" ? where : ""} ${duration(micros)}`).join(", ");
 }
 
@@ -235,7 +235,7 @@ function counts(list, nothing) {
   const shown = list.slice(0, 12), most = Math.max(...shown.map((item) => item.per_second), 0.1);
   if (!shown.length) return [el("tr", {}, el("td", { class: "none" }, nothing))];
   return shown.map((item) => el("tr", {},
-    el("td", {}, item.name, sample(item), el("div", { class: "bar", style: `width:${(item.per_second * 100 / most).toFixed(1)}%` })),
+    el("td", {}, item.name, sample(item), item.per_second > 0 ? el("div", { class: "bar", style: `width:${(item.per_second * 100 / most).toFixed(1)}%` }) : null),
     el("td", {}, number(item.per_second) + " /s"), el("td", { class: "note" }, number(item.total))));
 }
 
@@ -257,7 +257,7 @@ function show(status) {
   document.querySelector("#commands tbody").replaceChildren(...counts(status.commands, "None yet."));
   document.querySelector("#errors tbody").replaceChildren(...counts(status.errors, "None yet."));
   draw("slowlog", status.slowlog, (list) => list.length
-    ? list.map((slow) => el("li", {}, when(slow.at_ms), el("span", {}, el("b", {}, duration(slow.took_us)), ` ${slow.command} `, el("span", { class: "note" }, [parts(slow), slow.client].filter(Boolean).join(" · ")))))
+    ? list.map((slow) => el("li", {}, when(slow.at_ms), el("span", {}, el("b", {}, duration(slow.took_us)), ` ${slow.command} `, el("span", { class: "note" }, [parts(slow), slow.client && "client " + slow.client].filter(Boolean).join(" · ")))))
     : [el("li", { class: "none" }, "Nothing slow.")]);
   drawKeys(status);
   byId("clock").textContent = clock(status.now_ms);
