@@ -21,11 +21,11 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 /// How long a client that is refused may take to be told.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// Accepts on all of `listeners` for as long as it is polled.
-pub async fn accept(listeners: Vec<Box<dyn Listener>>, process: Arc<Process>, workers: Arc<[Arc<Mailbox>]>) {
+/// Accepts on all of `listeners`, each with its place in `Process::doors`, for as long as it is polled.
+pub async fn accept(listeners: Vec<(usize, Box<dyn Listener>)>, process: Arc<Process>, workers: Arc<[Arc<Mailbox>]>) {
     let mut accepting: Vec<_> = listeners
         .into_iter()
-        .map(|listener| Box::pin(accept_one(listener, Arc::clone(&process), Arc::clone(&workers))))
+        .map(|(door, listener)| Box::pin(accept_one(door, listener, Arc::clone(&process), Arc::clone(&workers))))
         .collect();
     std::future::poll_fn(|cx| {
         for one in &mut accepting {
@@ -37,14 +37,14 @@ pub async fn accept(listeners: Vec<Box<dyn Listener>>, process: Arc<Process>, wo
     .await;
 }
 
-async fn accept_one(mut listener: Box<dyn Listener>, process: Arc<Process>, workers: Arc<[Arc<Mailbox>]>) {
+async fn accept_one(door: usize, mut listener: Box<dyn Listener>, process: Arc<Process>, workers: Arc<[Arc<Mailbox>]>) {
     loop {
         match listener.accept().await {
-            Ok(connection) if process.clients() >= process.max_clients => {
+            Ok(connection) if process.door(door).is_full() => {
                 process.refused.fetch_add(1, Ordering::Relaxed);
                 refuse(connection).await;
             }
-            Ok(connection) => hand_over(connection, &process, &workers),
+            Ok(connection) => hand_over(door, connection, &process, &workers),
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
                 tokio::time::sleep(BACK_OFF).await;
@@ -54,12 +54,13 @@ async fn accept_one(mut listener: Box<dyn Listener>, process: Arc<Process>, work
 }
 
 /// To the worker with the fewest clients.
-fn hand_over(connection: Accepted, process: &Process, workers: &[Arc<Mailbox>]) {
+fn hand_over(door: usize, connection: Accepted, process: &Process, workers: &[Arc<Mailbox>]) {
     let load = |at: &usize| process.tally(*at).clients.load(Ordering::Relaxed);
     let Some(least) = (0..workers.len()).min_by_key(load) else { return };
     process.tally(least).clients.fetch_add(1, Ordering::Relaxed);
+    process.door(door).clients.fetch_add(1, Ordering::Relaxed);
     if let Some(worker) = workers.get(least) {
-        worker.hand_over(connection);
+        worker.hand_over(door, connection);
     }
 }
 

@@ -48,6 +48,7 @@ pub mod keyspace;
 pub mod merge;
 pub mod net;
 pub mod pubsub;
+pub mod reload;
 pub mod replies;
 pub mod resp;
 pub mod route;
@@ -56,4 +57,4 @@ pub mod scan;
 pub mod telemetry;
 pub mod worker;
 
-pub use run::{Error, run, run_local};
+pub use run::{Error, run, run_local, run_local_with, run_with};

@@ -1,4 +1,4 @@
-//! The whole proxy from configuration to the last reply: binds, starts discovery and workers, drains.
+//! The whole proxy from configuration to the last reply: binds, starts discovery and workers, reloads, drains.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,17 +6,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::accept::accept;
 use crate::admin::{self, Admin};
-use crate::client::Process;
+use crate::client::{Door, Process};
 use crate::cluster::Hint;
 use crate::cluster::discovery::Discovery;
 use crate::cluster::learning::Learning;
 use crate::cluster::topology::Topology;
 use crate::config::Config;
 use crate::net::{Addr, Listener, Net};
+use crate::reload::{self, Reloads, Rooms};
 use crate::worker::{Mailbox, Parts, Worker};
 
 /// Hints that may wait for discovery; more are dropped.
@@ -44,35 +45,30 @@ pub enum Error {
 struct House {
     process: Arc<Process>,
     mailboxes: Arc<[Arc<Mailbox>]>,
-    listeners: Vec<Box<dyn Listener>>,
+    listeners: Vec<(usize, Box<dyn Listener>)>,
     discovery: Discovery,
     learning: Learning,
     hints: mpsc::Sender<Hint>,
-    config: Config,
+    /// The configuration in use.
+    config: Arc<ArcSwap<Config>>,
     net: Arc<dyn Net>,
     admin: Option<(Admin, Box<dyn Listener>)>,
+    rooms: Rooms,
+    reloads: Option<Reloads>,
 }
 
 impl House {
-    fn build(config: Config, net: Arc<dyn Net>, workers: usize) -> Result<Self, Error> {
-        let mut addrs = vec![config.worker.addr.clone()];
-        addrs.extend(config.worker.unix_socket.clone().map(Addr::Unix));
-        let listen = |addr: Addr| net.listen(&addr).map_err(|source| Error::Listen { addr, source });
-        let listeners = addrs.into_iter().map(listen).collect::<Result<Vec<_>, _>>()?;
-        let port = listeners.first().map_or(0, |listener| listener.local_addr().port());
+    fn build(config: Config, reloads: Option<Reloads>, net: Arc<dyn Net>, workers: usize) -> Result<Self, Error> {
+        let (doors, listeners) = bind(&config, &*net)?;
         let map = Arc::new(ArcSwap::from_pointee(Topology::default()));
-        let client = config.client.clone();
-        let mut process = Process::new(client, config.worker.max_clients, port, Arc::clone(&map), workers);
-        process.effective = config.effective();
-        let process = Arc::new(process);
+        let settings = reload::settings(&config, config.effective());
+        let process = Arc::new(Process::new(settings, doors, Arc::clone(&map), workers));
         let mailboxes: Arc<[Arc<Mailbox>]> = std::iter::repeat_with(Arc::default).take(workers).collect();
         let (hints, hinted) = mpsc::channel(HINTS);
+        let (cluster, access) = watch::channel(reload::cluster_access(&config));
         let (told, lore) = (Arc::clone(&mailboxes), Arc::clone(&process.lore));
         let discovery = Discovery {
-            options: config.cluster.clone(),
-            credentials: config.backend.credentials.clone(),
-            addresses: config.backend.addresses.clone(),
-            timeout: config.backend.connect_timeout,
+            access,
             net: Arc::clone(&net),
             map,
             hints: hinted,
@@ -85,32 +81,41 @@ impl House {
         let told = Arc::clone(&mailboxes);
         let told = Box::new(move || told.iter().for_each(|mailbox| mailbox.new_map()));
         let learning = Learning::beside(&discovery, Arc::clone(&process.lore), told);
-        let listen = listeners.iter().map(|listener| listener.local_addr()).collect();
+        let listen = process.doors.iter().flat_map(|door| door.addrs.clone()).collect();
+        let access = Arc::new(ArcSwap::from_pointee(reload::admin_access(&config)));
         let admin = bind_admin(&config.admin, &*net)?.map(|listener| {
             let parts = admin::Parts {
-                options: config.admin.clone(),
+                access: Arc::clone(&access),
                 process: Arc::clone(&process),
                 workers: Arc::clone(&mailboxes),
                 listen,
                 net: Arc::clone(&net),
-                credentials: config.backend.credentials.clone(),
-                timeout: config.backend.connect_timeout,
+                reload: reloads.as_ref().map(|reloads| reloads.asks.clone()),
             };
             (Admin::new(parts), listener)
         });
-        Ok(Self { process, mailboxes, listeners, discovery, learning, hints, config, net, admin })
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        let rooms = Rooms {
+            config: Arc::clone(&config),
+            process: Arc::clone(&process),
+            workers: Arc::clone(&mailboxes),
+            cluster,
+            admin: access,
+        };
+        Ok(Self { process, mailboxes, listeners, discovery, learning, hints, config, net, admin, rooms, reloads })
     }
 
     fn parts(&self, index: usize, mailbox: &Arc<Mailbox>) -> Parts {
+        let config = self.config.load();
         Parts {
             index,
-            backend: self.config.backend.clone(),
+            backend: config.backend.clone(),
             net: Arc::clone(&self.net),
             hints: self.hints.clone(),
             process: Arc::clone(&self.process),
             mailbox: Arc::clone(mailbox),
             mailboxes: Arc::clone(&self.mailboxes),
-            drain: self.config.worker.drain,
+            drain: config.worker.drain,
         }
     }
 
@@ -121,10 +126,10 @@ impl House {
         shutdown: impl Future<Output = ()>,
         ended: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
-        let (map, delay) = (Arc::clone(&self.discovery.map), self.config.worker.delay);
+        let map = Arc::clone(&self.discovery.map);
         let clients = async {
             wait_for_map(&map).await;
-            let addrs: Vec<Addr> = self.listeners.iter().map(|listener| listener.local_addr()).collect();
+            let addrs: Vec<Addr> = self.process.doors.iter().flat_map(|door| door.addrs.clone()).collect();
             ready(&addrs);
             self.process.accepting.store(true, Ordering::Relaxed);
             let accepting = accept(self.listeners, Arc::clone(&self.process), Arc::clone(&self.mailboxes));
@@ -133,7 +138,7 @@ impl House {
                 () = async {
                     shutdown.await;
                     self.process.draining.store(true, Ordering::Relaxed);
-                    tokio::time::sleep(delay).await;
+                    tokio::time::sleep(self.config.load().worker.delay).await;
                 } => {}
             }
             self.mailboxes.iter().for_each(|mailbox| mailbox.drain());
@@ -151,8 +156,27 @@ impl House {
             () = clients => Ok(()),
             () = self.discovery.run() => Ok(()),
             () = self.learning.run() => Ok(()),
+            () = self.rooms.serve(self.reloads) => Ok(()),
         }
     }
+}
+
+/// A listener with its place among those of [`Process::doors`].
+type Bound = (usize, Box<dyn Listener>);
+
+/// Binds all addresses at which clients are let in.
+fn bind(config: &Config, net: &dyn Net) -> Result<(Vec<Door>, Vec<Bound>), Error> {
+    let (mut doors, mut listeners) = (Vec::new(), Vec::new());
+    for (at, door) in config.doors().enumerate() {
+        let mut addrs = Vec::new();
+        for addr in door.addrs {
+            let listener = net.listen(&addr).map_err(|source| Error::Listen { addr, source })?;
+            addrs.push(listener.local_addr());
+            listeners.push((at, listener));
+        }
+        doors.push(Door::new(door.name, addrs, door.worker.max_clients));
+    }
+    Ok((doors, listeners))
 }
 
 /// The listener of the admin port. The usual address may be taken by another proxy on this machine, which is no
@@ -186,16 +210,27 @@ async fn wait_for_map(map: &ArcSwap<Topology>) {
     }
 }
 
-/// Binds the listeners of `config`, serves clients with one thread a worker until `shutdown` completes, drains,
-/// and returns. `ready` is called once with the bound addresses as soon as connections are accepted.
+/// [`run_with`] without anybody who could have the configuration read again.
 pub async fn run(
     config: Config,
     net: Arc<dyn Net>,
     ready: impl FnOnce(&[Addr]),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
+    run_with(config, None, net, ready, shutdown).await
+}
+
+/// Binds the listeners of `config`, serves clients with one thread a worker until `shutdown` completes, drains,
+/// and returns. With `reloads` the configuration may be read again meanwhile. `ready` is called once with the bound addresses as soon as connections are accepted.
+pub async fn run_with(
+    config: Config,
+    reloads: Option<Reloads>,
+    net: Arc<dyn Net>,
+    ready: impl FnOnce(&[Addr]),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
     let workers = config.worker.workers.max(1);
-    let house = House::build(config, net, workers)?;
+    let house = House::build(config, reloads, net, workers)?;
     let (ended, mut endings) = mpsc::unbounded_channel();
     for (index, mailbox) in house.mailboxes.iter().enumerate() {
         let (parts, ended) = (house.parts(index, mailbox), ended.clone());
@@ -232,16 +267,27 @@ fn work(parts: Parts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Like [`run`], with all workers on the runtime of the caller, which must be a local one. A whole proxy on one
-/// thread can be simulated.
+/// [`run_local_with`] without anybody who could have the configuration read again.
 pub async fn run_local(
     config: Config,
     net: Arc<dyn Net>,
     ready: impl FnOnce(&[Addr]),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
+    run_local_with(config, None, net, ready, shutdown).await
+}
+
+/// Like [`run_with`], with all workers on the runtime of the caller, which must be a local one. A whole proxy on one
+/// thread can be simulated.
+pub async fn run_local_with(
+    config: Config,
+    reloads: Option<Reloads>,
+    net: Arc<dyn Net>,
+    ready: impl FnOnce(&[Addr]),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
     let workers = config.worker.workers.max(1);
-    let house = House::build(config, net, workers)?;
+    let house = House::build(config, reloads, net, workers)?;
     let parts = house.mailboxes.iter().enumerate().map(|(index, mailbox)| house.parts(index, mailbox));
     let running: Vec<_> = parts.map(|parts| tokio::task::spawn_local(Worker::new(parts).run())).collect();
     let ended = async {

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+#[path = "config/schema.rs"]
+mod schema;
+
 use slotway::config::{Config, Level, Loaded, Mistakes, Sources, default_of, known_keys, load};
 use slotway::net::Addr;
 
@@ -257,6 +260,92 @@ fn an_open_door_is_a_loud_warning() {
 }
 
 #[test]
+fn listeners_come_from_the_environment_too() {
+    let file = "[listen]\nmax_clients = 7\n[auth]\npassword = \"a\"\n[listeners.reads]\naddr = \"127.0.0.1:1\"\n";
+    let env = [
+        ("SLOTWAY__LISTENERS__READS__ADDR", "0.0.0.0:2"),
+        ("SLOTWAY__LISTENERS__READS__DENY", "@write, keys"),
+        ("SLOTWAY__LISTENERS__OPEN__ADDR", "0.0.0.0:3"),
+        ("SLOTWAY__LISTENERS__OPEN__PASSWORD", "b"),
+    ];
+    let loaded = load_text("listeners", file, &env, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let doors: Vec<_> = loaded.config.doors().collect();
+    assert_eq!(doors.iter().map(|door| door.name).collect::<Vec<_>>(), ["listen", "reads", "open"]);
+    assert_eq!(doors[1].addrs, [Addr::tcp("0.0.0.0", 2)]);
+    assert_eq!(doors[1].client.deny, ["@write", "keys"]);
+    assert_eq!(doors[1].client.users[0].password, "a", "as for all");
+    assert_eq!(doors[2].client.users[0].password, "b");
+    assert_eq!(doors[2].worker.max_clients, 7);
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let open = [("SLOTWAY__LISTENERS__READS__USERS", "ann"), ("SLOTWAY__LISTENERS__READS__DENNY", "keys")];
+    let told = load_text("listeners", file, &open, &[]).err().unwrap().to_string();
+    assert!(told.contains("did you mean SLOTWAY__LISTENERS__READS__DENY?"), "{told}");
+    let open = load_env(&[("SLOTWAY__LISTENERS__OPEN__ADDR", "0.0.0.0:3")]).unwrap();
+    assert!(open.warnings[0].contains("ANYONE who reaches 0.0.0.0:3"), "{:?}", open.warnings);
+}
+
+/// What becomes of one configuration when another is read.
+fn renewed(before: &str, after: &str) -> slotway::config::Renewed {
+    let load = |text: &str| load_text("renewed", text, &[], &[]).unwrap_or_else(|mistakes| panic!("{mistakes}")).config;
+    load(before).renewed(load(after))
+}
+
+#[test]
+fn what_needs_a_restart_stays_and_is_named() {
+    let before = "workers = 2\n[auth]\npassword = \"a\"\n[limits]\nargs = 100\n[keyspace]\npin = \"one\"\n\
+                  [listeners.a]\naddr = \"127.0.0.1:1\"\n[listeners.b]\naddr = \"127.0.0.1:2\"\ndeny = [\"keys\"]\n";
+    let after = "workers = 3\n[auth]\npassword = \"b\"\n[limits]\nargs = 200\n[keyspace]\npin = \"two\"\n\
+                 [listeners.b]\naddr = \"127.0.0.1:3\"\ndeny = []\nsplit = \"off\"\n[listeners.c]\naddr = \"127.0.0.1:4\"\n";
+    let renewed = renewed(before, after);
+    assert_eq!(renewed.changed, ["auth.users", "limits.args", "listeners.b.deny", "listeners.b.split"]);
+    let restart = ["workers", "keyspace.pin", "listeners.c", "listeners.a", "listeners.b.addr"];
+    assert_eq!(renewed.restart, restart);
+    let config = &renewed.config;
+    assert_eq!((config.worker.workers, config.client.max_args), (2, 200));
+    let doors: Vec<_> = config.doors().collect();
+    assert_eq!(doors.iter().map(|door| door.name).collect::<Vec<_>>(), ["listen", "a", "b"]);
+    assert_eq!(doors[2].addrs, [Addr::tcp("127.0.0.1", 2)]);
+    assert_eq!((doors[2].client.deny.len(), doors[2].client.max_args), (0, 200));
+    assert!(doors.iter().all(|door| door.client.keyspace.as_ref().is_some_and(|keyspace| keyspace.name() == "one")));
+}
+
+#[test]
+fn every_change_of_a_key_is_noticed() {
+    // For each key another value than its default, if it has one.
+    let other = |key: &str, default: &str| {
+        let number = default.parse::<i64>().map(|n| (n + 16).min(16).max(n / 2).to_string());
+        match default.trim_matches('"') {
+            _ if number.is_ok() => number.unwrap(),
+            "off" if key == "admin.addr" => "\"127.0.0.1:1\"".to_owned(),
+            "off" if key.starts_with("listen") => "\"on\"".to_owned(),
+            "off" => "\"1s\"".to_owned(),
+            "false" => "true".to_owned(),
+            "[]" => "[\"keys\"]".to_owned(),
+            "error" | "disabled" | "all" | "one_slot" | "shared" | "info" | "text" => {
+                let words = ["ignore", "single", "reads", "per_slot", "own", "warn", "json"];
+                let fits = |word: &&&str| load_text("word", &format!("{key} = \"{word}\""), &[], &[]).is_ok();
+                format!("\"{}\"", words.iter().find(fits).unwrap_or_else(|| panic!("a word for {key}")))
+            }
+            text if text.contains(':') => "\"127.0.0.1:1\"".to_owned(),
+            text if text.ends_with('b') => "\"123456\"".to_owned(),
+            _ => "\"7s\"".to_owned(),
+        }
+    };
+    let mut tried = 0;
+    for key in known_keys() {
+        let Some(default) = default_of(key) else { continue };
+        let after = format!("{key} = {}", other(key, &default));
+        let renewed = renewed("", &after);
+        let told = if slotway::config::needs_restart(key) { &renewed.restart } else { &renewed.changed };
+        assert_eq!(told, &[key], "{after}: {renewed:?}");
+        let stays = renewed.config == Config::default();
+        assert_eq!(stays, slotway::config::needs_restart(key), "{after}");
+        tried += 1;
+    }
+    assert!(tried > 30, "{tried}");
+}
+
+#[test]
 fn a_password_in_an_argument_is_a_warning() {
     let seeds = "redis://me:topsecret@10.0.0.1:7000";
     let flags = vec![("--seeds", "cluster.seeds", seeds.to_owned())];
@@ -286,6 +375,8 @@ fn exit_codes_say_what_happened() {
         (&["check", "--config", "no/such/file.toml"], 78),
         (&["chekc"], 2),
         (&["--sed", "127.0.0.1:7000"], 2),
+        (&["config", "--schema"], 0),
+        (&["config", "--schema", "--effective"], 2),
         (&["config"], 2),
     ] {
         let out = slotway(args);

@@ -52,6 +52,11 @@ fn values() {
 }
 
 #[test]
+fn headers_of_balancers() {
+    replay("announced", checks::announced, 1);
+}
+
+#[test]
 fn configurations() {
     replay("config", checks::config, 7);
 }

@@ -30,6 +30,7 @@ const LAYERS: &[&[&str]] = &[
     &["worker"],
     &["accept", "admin"],
     &["config", "doctor"],
+    &["reload"],
     &["run"],
     &["demo"],
     &["lib"],

@@ -5,6 +5,7 @@
 pub(crate) mod session;
 
 use slotway::config::{Sources, load};
+use slotway::net::announced::{self, Step as Header};
 use slotway::resp::Proto;
 use slotway::resp::reply::{self, Scanner};
 use slotway::resp::request::{Args, Decoder, Limits, ProtocolError, Step};
@@ -109,6 +110,24 @@ pub(crate) fn value(bytes: &[u8]) {
         Ok(None) => assert_eq!(end, Ok(None)),
         // A number that is too large for an integer ends where it ends, and is none nevertheless.
         Err(_) => assert_ne!(end, Ok(None)),
+    }
+}
+
+/// The header of a balancer is the same however it comes, and not a byte behind it is asked for.
+pub(crate) fn announced(bytes: &[u8]) {
+    let whole = announced::read(bytes).ok();
+    for cut in 0..bytes.len().min(5000) {
+        match announced::read(&bytes[..cut]) {
+            Ok(Header::More(missing)) => {
+                assert!(missing > 0);
+                if let Some(Header::Header(end, _)) = &whole {
+                    assert!(cut + missing <= *end);
+                }
+            }
+            Ok(header) => return assert_eq!(Some(header), whole),
+            // What is wrong with a beginning is not made good by what follows.
+            Err(_) => return assert_eq!(whole, None),
+        }
     }
 }
 

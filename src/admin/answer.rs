@@ -5,9 +5,11 @@ use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use std::fmt::Write as _;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::guard::{self, Denied};
+use super::reload::{Ask, PATIENCE, Told};
 use super::{Admin, page, scrape};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -23,11 +25,14 @@ type Answer = Response<Full<Bytes>>;
 
 impl Admin {
     /// The answer to one request; its body is not read.
-    pub(super) fn answer<B>(&self, request: &Request<B>) -> Answer {
+    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Answer {
         let path = request.uri().path();
         let is_probe = matches!(path, "/livez" | "/readyz" | "/healthz");
-        if !is_probe && let Err(denied) = guard::check(&self.parts.options, request.headers()) {
+        if !is_probe && let Err(denied) = guard::check(&self.parts.access.load().options, request.headers()) {
             return refuse(denied);
+        }
+        if path == "/reload" {
+            return self.reload(request).await;
         }
         let is_known = is_probe || matches!(path, "/" | "/metrics" | "/status.json");
         if !is_known {
@@ -52,6 +57,31 @@ impl Admin {
         }
     }
 
+    /// Has the configuration read again, and tells what came of it.
+    async fn reload<B>(&self, request: &Request<B>) -> Answer {
+        if request.method() != Method::POST {
+            let mut answer = say(StatusCode::METHOD_NOT_ALLOWED, TEXT, "this path only answers POST\n");
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            return answer;
+        }
+        if guard::is_from_elsewhere(request.headers()) {
+            return say(StatusCode::FORBIDDEN, TEXT, "a page from elsewhere may not do that\n");
+        }
+        let Some(asks) = &self.parts.reload else {
+            return say(StatusCode::NOT_IMPLEMENTED, TEXT, "this process does not read its configuration again\n");
+        };
+        let (answer, told) = oneshot::channel();
+        let asking = async {
+            asks.send(Ask { by: "POST /reload", answer: Some(answer) }).await.ok()?;
+            told.await.ok()
+        };
+        match tokio::time::timeout(PATIENCE, asking).await {
+            Ok(Some(Told { good: true, text })) => say(StatusCode::OK, TEXT, text + "\n"),
+            Ok(Some(Told { good: false, text })) => say(StatusCode::UNPROCESSABLE_ENTITY, TEXT, text + "\n"),
+            _ => say(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the configuration cannot be read now: see the log\n"),
+        }
+    }
+
     fn ready(&self) -> Answer {
         match self.not_ready() {
             None => say(StatusCode::OK, TEXT, "ready\n"),
@@ -72,7 +102,8 @@ impl Admin {
     }
 }
 
-const NOT_FOUND: &str = "nothing is here; there are / /status.json /metrics /livez /readyz /healthz\n";
+const NOT_FOUND: &str =
+    "nothing is here; there are / /status.json /metrics /livez /readyz /healthz, and /reload for POST\n";
 
 fn refuse(denied: Denied) -> Answer {
     match denied {

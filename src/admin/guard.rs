@@ -4,7 +4,7 @@
 //! here; such a request carries that name. Addresses and `localhost` cannot be made to point anywhere, so they pass.
 
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, HOST};
+use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use subtle::ConstantTimeEq as _;
 
 use super::Options;
@@ -40,6 +40,15 @@ fn is_own_name(options: &Options, headers: &HeaderMap) -> bool {
     name.parse::<std::net::IpAddr>().is_ok()
         || name.eq_ignore_ascii_case("localhost")
         || options.hosts.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// Whether a browser sends this for a page that is not from here. Any page can make it send a POST to an address.
+pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let origin = text(ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
+    let site = text(HeaderName::from_static("sec-fetch-site"));
+    origin.is_some_and(|origin| text(HOST) != Some(origin))
+        || site.is_some_and(|site| !matches!(site, "same-origin" | "none"))
 }
 
 /// `Authorization: Bearer TOKEN`, or the token as the password of `Basic`, which browsers ask for.
@@ -108,6 +117,26 @@ mod tests {
         for host in ["evil.example", "localhost.evil.example:9379", "", "127.0.0.1.evil.example", "[::1].evil:1x"] {
             let denied = check(&options, &headers(host, ""));
             assert!(denied == Err(Denied::Host) || host.starts_with('['), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_is_known_by_what_browsers_say() {
+        let said = |pairs: &[(&'static str, &str)]| {
+            let mut headers = headers("127.0.0.1:9379", "");
+            for (name, value) in pairs {
+                headers.insert(*name, HeaderValue::from_str(value).unwrap());
+            }
+            is_from_elsewhere(&headers)
+        };
+        assert!(!said(&[]) && !said(&[("origin", "http://127.0.0.1:9379"), ("sec-fetch-site", "same-origin")]));
+        for pairs in [
+            [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")],
+            [("origin", "null"), ("accept", "*/*")],
+            [("origin", "http://127.0.0.1:8080"), ("accept", "*/*")],
+            [("sec-fetch-site", "same-site"), ("accept", "*/*")],
+        ] {
+            assert!(said(&pairs), "{pairs:?}");
         }
     }
 

@@ -19,6 +19,7 @@ mod history;
 mod moves;
 mod page;
 mod problems;
+pub mod reload;
 mod report;
 mod scrape;
 mod server;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::client::Process;
@@ -40,6 +42,7 @@ use crate::worker::Mailbox;
 use changes::Changes;
 use history::History;
 use moves::Moves;
+use reload::Asks;
 use shards::Shards;
 
 /// Where the admin port is and who may use it. Each field is a key of `[admin]`.
@@ -79,8 +82,8 @@ impl std::fmt::Debug for Token {
 
 /// What the admin port needs from outside.
 pub struct Parts {
-    /// Who may use it.
-    pub options: Options,
+    /// Who may use it, and how it asks nodes.
+    pub access: Arc<ArcSwap<Access>>,
     /// What the workers count.
     pub process: Arc<Process>,
     /// The workers.
@@ -89,6 +92,15 @@ pub struct Parts {
     pub listen: Vec<Addr>,
     /// Where connections to nodes come from.
     pub net: Arc<dyn Net>,
+    /// Where to ask for the configuration to be read again, if that can be.
+    pub reload: Option<Asks>,
+}
+
+/// Who may use the admin port, and how it asks nodes; may change while the proxy runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Access {
+    /// Who may use it. The address stays.
+    pub options: Options,
     /// Who the proxy is to the nodes.
     pub credentials: Option<Credentials>,
     /// How long a node may take to answer.

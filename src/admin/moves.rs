@@ -80,11 +80,12 @@ async fn ask_all(admin: &Admin) -> Moves {
 
 async fn ask(admin: &Admin, addr: &Addr) -> Option<Vec<Member>> {
     let parts = &admin.parts;
+    let access = parts.access.load_full();
     let asking = async {
-        let credentials = parts.credentials.as_ref();
-        let mut node = Conversation::open(&*parts.net, addr, credentials, Proto::Resp2, parts.timeout).await.ok()?;
+        let credentials = access.credentials.as_ref();
+        let mut node = Conversation::open(&*parts.net, addr, credentials, Proto::Resp2, access.timeout).await.ok()?;
         let answer = node.ask(&[b"CLUSTER", b"NODES"]).await.ok()?;
         answer.text().map(roster::read)
     };
-    tokio::time::timeout(parts.timeout, asking).await.ok()?
+    tokio::time::timeout(access.timeout, asking).await.ok()?
 }

@@ -34,7 +34,7 @@ impl Admin {
             listen: self.parts.listen.iter().map(ToString::to_string).collect(),
             clients: Clients {
                 connected: process.clients(),
-                max: process.max_clients,
+                max: process.max_clients(),
                 refused: process.refused.load(Ordering::Relaxed),
                 blocked: process.blocked.load(Ordering::Relaxed),
                 subscribed: total(|tally| &tally.subscribed),

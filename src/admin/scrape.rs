@@ -165,6 +165,10 @@ fn own(process: &Process, out: &mut Exposition) {
     out.family(&n::BUILD_INFO);
     out.sample(&n::BUILD_INFO, &[env!("CARGO_PKG_VERSION"), COMMIT], 1);
     out.single(&n::CONFIG_RELOADED, u8::from(process.config_is_good.load(Ordering::Relaxed)));
+    out.family(&n::CONFIG_RELOADS);
+    for (result, good) in [("ok", true), ("failed", false)] {
+        out.sample(&n::CONFIG_RELOADS, &[result], process.reloads(good).load(Ordering::Relaxed));
+    }
     out.single(&n::DRAINING, u8::from(process.draining.load(Ordering::Relaxed)));
     let resources = Resources::now(process.uptime());
     out.single(&n::PROCESS_CPU, resources.cpu_seconds);

@@ -50,8 +50,8 @@ pub(super) async fn serve(mut listener: Box<dyn Listener>, admin: Rc<Admin>) {
 async fn converse(connection: Accepted, admin: Rc<Admin>) {
     let Ok(stream) = connection.into_stream() else { return };
     let answer = service_fn(move |request: hyper::Request<_>| {
-        let response = admin.answer(&request);
-        async { Ok::<_, Infallible>(response) }
+        let admin = Rc::clone(&admin);
+        async move { Ok::<_, Infallible>(admin.answer(&request).await) }
     });
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{Backend, PipelineId};
 use crate::cluster::address::Addresses;
 use crate::cluster::dial::Credentials;
 
@@ -48,6 +49,20 @@ impl Default for Options {
             max_reply_bytes: 1 << 30,
             slow_threshold: Duration::from_millis(10),
         }
+    }
+}
+
+impl Backend {
+    /// Goes on by other options. Connections that are there keep what they were made with.
+    pub fn reconfigure(&mut self, options: Options) {
+        self.watchful.set_threshold(options.slow_threshold);
+        self.options = options;
+        for pipe in 0..self.pipelines.capacity() {
+            self.expect_canaries(pipe as PipelineId);
+        }
+        // There may be room now where there was none, and what waits may have to end sooner.
+        self.drained = true;
+        self.wake_by(self.now);
     }
 }
 

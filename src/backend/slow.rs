@@ -36,6 +36,11 @@ impl Watchful {
         Self { threshold: threshold.as_millis() as Millis, found: Vec::new() }
     }
 
+    /// What counts as slow from now on.
+    pub(super) const fn set_threshold(&mut self, threshold: Duration) {
+        self.threshold = threshold.as_millis() as Millis;
+    }
+
     /// Whether a request of `pipeline` may have been slow.
     pub(super) fn expects_slow(&self, pipeline: &Pipeline, now: Millis) -> bool {
         pipeline.has_detours() || pipeline.head_age(now).is_some_and(|age| age >= self.threshold)

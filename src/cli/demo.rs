@@ -43,7 +43,7 @@ impl Args {
 /// Starts the demo and waits for its end.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     log::init(Log { level: Level::Warn, ..Log::default() });
-    let shutdown = signals::shutdown()?;
+    let shutdown = signals::shutdown(None)?;
     let admin = match args.admin.as_str() {
         "off" => None,
         addr => Some(addr.parse().map_err(|error: AddrError| Failure::Runtime(format!("--admin: {error}")))?),

@@ -7,31 +7,59 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::failure::Failure;
 use super::settings::Settings;
 use super::{log, signals};
-use crate::config::Config;
+use crate::config::{self, Config, Loaded, Mistakes, Sources};
 use crate::net::Addr;
 use crate::net::tcp::Tcp;
+use crate::reload::{Read, Reloads, Stage};
 
 /// Descriptors that are not clients: listeners, node connections, the runtimes' own.
 const SPARE_FILES: u64 = 512;
 
 /// Reads the configuration, prepares the process and serves.
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
-    let loaded = settings.load(true)?;
-    log::init(loaded.config.log);
+    let loaded = load(&settings.sources(true)).map_err(Failure::Config)?;
+    let log = log::init(loaded.config.log);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let mut config = loaded.config;
-    if config.worker.workers == 0 {
-        config.worker.workers = cores();
-    }
+    let config = loaded.config;
     raise_open_files(&config);
-    let shutdown = signals::shutdown()?;
+    let reloads = Reloads::new(read_again(settings), Box::new(move |stage| report(&stage, &log)));
+    let shutdown = signals::shutdown(Some(reloads.asks.clone()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let done = runtime.block_on(crate::run(config, Arc::new(Tcp), announce, shutdown));
+    let done = runtime.block_on(crate::run_with(config, Some(reloads), Arc::new(Tcp), announce, shutdown));
     done.map_err(|error| Failure::Runtime(error.to_string()))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Reads every layer, with what only the machine knows put in.
+fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
+    let mut loaded = config::load(sources)?;
+    if loaded.config.worker.workers == 0 {
+        loaded.config.worker.workers = cores();
+    }
+    Ok(loaded)
+}
+
+/// Reads the configuration again, away from the thread that has all else to do: a file may be slow.
+fn read_again(settings: &Settings) -> Read {
+    let settings = settings.clone();
+    Box::new(move || {
+        let sources = settings.sources(true);
+        Box::pin(async move {
+            let reading = tokio::task::spawn_blocking(move || load(&sources));
+            reading.await.unwrap_or_else(|error| Err(Mistakes::of_reading(&error)))
+        })
+    })
+}
+
+/// What is told of a reload; a service manager that waits for it is to be told here, too.
+fn report(stage: &Stage<'_>, log: &log::Handle) {
+    match stage {
+        Stage::Began => {}
+        Stage::Over(config) => log.set(config.log),
+    }
 }
 
 /// One line for each address; scripts and tests wait for it.
@@ -54,7 +82,7 @@ fn raise_open_files(config: &Config) {
     {
         tracing::warn!("cannot raise the limit of open files: {error}");
     }
-    let wanted = config.worker.max_clients as u64 + SPARE_FILES;
+    let wanted = config.doors().map(|door| door.worker.max_clients as u64).sum::<u64>() + SPARE_FILES;
     if let Some(limit) = getrlimit(Resource::Nofile).current.filter(|limit| *limit < wanted) {
         tracing::warn!(
             "only {limit} files may be open, which is less than listen.max_clients needs ({wanted}): \

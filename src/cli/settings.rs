@@ -32,6 +32,11 @@ pub(super) struct Settings {
 impl Settings {
     /// Puts these settings over those of the environment and the file.
     pub(super) fn load(&self, seeds_needed: bool) -> Result<Loaded, Failure> {
+        load(&self.sources(seeds_needed)).map_err(Failure::Config)
+    }
+
+    /// These settings, the environment as it is now, and the file.
+    pub(super) fn sources(&self, seeds_needed: bool) -> Sources {
         let env = std::env::vars_os();
         let env = env.map(|(k, v)| (k.to_string_lossy().into_owned(), v.to_string_lossy().into_owned())).collect();
         let mut flags = Vec::new();
@@ -45,6 +50,6 @@ impl Settings {
             ("--log-level", "log.level", &self.log_level),
         ];
         flags.extend(single.into_iter().filter_map(|(flag, path, value)| Some((flag, path, value.clone()?))));
-        load(&Sources { file: self.config.clone(), env, flags, seeds_needed }).map_err(Failure::Config)
+        Sources { file: self.config.clone(), env, flags, seeds_needed }
     }
 }

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks for a drain, the second ends the process.
+//! SIGTERM and SIGINT: the first asks for a drain, the second ends the process. SIGHUP asks for a reload.
 //!
 //! They are watched on a thread of their own, so that the second one works whatever the others are busy with.
 
@@ -8,6 +8,8 @@ use std::io;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+
+use crate::admin::reload::{Ask, Asks};
 
 /// The signals that are watched.
 struct Signals {
@@ -26,14 +28,15 @@ impl Signals {
         })
     }
 
-    /// Waits for the next SIGTERM or SIGINT and gives its name.
-    async fn stop(&mut self) -> &'static str {
+    /// Waits for the next SIGTERM or SIGINT and gives its name; has the configuration read again meanwhile.
+    async fn stop(&mut self, asks: Option<&Asks>) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.term.recv() => return "SIGTERM",
                 _ = self.int.recv() => return "SIGINT",
                 _ = self.hup.recv() => {
-                    tracing::warn!("SIGHUP: the configuration is read at the start only; restart to change it");
+                    // If so many wait already, one of them comes behind whatever this one is for.
+                    let _ = asks.map(|asks| asks.try_send(Ask { by: "SIGHUP", answer: None }));
                 }
             }
         }
@@ -54,8 +57,9 @@ pub(super) async fn interrupted() {
     }
 }
 
-/// Watches the signals from now on. The future completes at the first that asks to stop.
-pub(super) fn shutdown() -> io::Result<impl Future<Output = ()>> {
+/// Watches the signals from now on. The future completes at the first that asks to stop. Without `asks` there is no
+/// configuration to be read again.
+pub(super) fn shutdown(asks: Option<Asks>) -> io::Result<impl Future<Output = ()>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut signals = {
         let _inside = runtime.enter();
@@ -64,10 +68,10 @@ pub(super) fn shutdown() -> io::Result<impl Future<Output = ()>> {
     let (asked, shutdown) = oneshot::channel();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
-            let name = signals.stop().await;
+            let name = signals.stop(asks.as_ref()).await;
             tracing::info!("{name}: draining; a second signal exits at once");
             let _ = asked.send(());
-            let name = signals.stop().await;
+            let name = signals.stop(asks.as_ref()).await;
             tracing::warn!("{name} again: exiting at once");
             std::process::exit(1);
         });

@@ -12,7 +12,7 @@ impl Session {
     /// Whether each request needs a look before it is taken: somebody watches, there is a pause, or the client is
     /// not to hear its replies.
     pub(super) fn needs_care(&self, room: &Room) -> bool {
-        self.is_monitor || self.hears != Hears::All || room.is_alert()
+        self.is_monitor || self.hears != Hears::All || room.is_alert() || self.terms.rights.deny_something()
     }
 
     /// Takes one request while something out of the ordinary goes on.
@@ -20,7 +20,7 @@ impl Session {
     #[inline(never)]
     pub(super) fn take_carefully(&mut self, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
         let spec = learning::known(request, room);
-        let spec = spec.filter(|spec| self.is_trusted(room) && spec.arity_ok(request.argc()));
+        let spec = spec.filter(|spec| self.is_trusted() && spec.arity_ok(request.argc()));
         if let (Some(pause), Some(spec)) = (room.pause, spec)
             && room.now < pause.until
             && (pause.holds(spec) || (spec.name == "exec" && self.transaction().is_some_and(|open| !open.read)))
@@ -35,7 +35,7 @@ impl Session {
             self.hears = Hears::All;
         }
         let before = room.commands;
-        let denied = spec.filter(|spec| room.rights.denies(spec));
+        let denied = spec.filter(|spec| self.terms.rights.denies(spec));
         let flow = if self.is_monitor && spec.is_some_and(|spec| spec.flags.0 & local::KEYSPACE != 0) {
             self.abort_transaction();
             refuse(client, "ERR Replica can't interact with the keyspace", room)

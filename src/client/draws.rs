@@ -144,12 +144,12 @@ pub(super) fn config_get(session: &mut Session, client: ClientId, request: &Requ
     if names.is_empty() {
         return say(client, room, |out| encode::map(out, 0, proto));
     }
-    let databases = if room.options.keyspace.is_some() { DATABASES } else { 1 };
+    let databases = if session.terms.options.keyspace.is_some() { DATABASES } else { 1 };
     let own = vec![
         ("databases", databases.to_string()),
-        ("maxclients", room.process.max_clients.to_string()),
-        ("timeout", room.options.idle_timeout.as_secs().to_string()),
-        ("proto-max-bulk-len", room.options.max_bulk_bytes.to_string()),
+        ("maxclients", room.process.door(session.door()).max_clients().to_string()),
+        ("timeout", session.terms.options.idle_timeout.as_secs().to_string()),
+        ("proto-max-bulk-len", session.terms.options.max_bulk_bytes.to_string()),
     ];
     let slot = room.backend.any_slot();
     let parameters = Parameters { proto, names, own, slot, reply: Vec::new() };

@@ -22,12 +22,15 @@ impl Session {
         request: &Request<'_>,
         room: &mut Room,
     ) -> Option<Flow> {
-        if !self.is_trusted(room) {
+        if self.is_behind(room) && !self.renew(room) {
+            return Some(Flow::Close);
+        }
+        if !self.is_trusted() {
             let may_ask = spec.flags.has(Flags::NO_AUTH);
             return (!may_ask).then(|| refuse(client, "NOAUTH Authentication required.", room));
         }
-        let options = Rc::clone(&room.options);
-        if let Some(keyspace) = &options.keyspace {
+        let terms = Rc::clone(&self.terms);
+        if let Some(keyspace) = &terms.options.keyspace {
             return Some(self.dressed(client, spec, request, keyspace, room));
         }
         self.state_guard(client, spec, request, room)
@@ -47,7 +50,7 @@ impl Session {
         if room.pubsub.has(client) {
             return if self.proto == Proto::Resp2 { subscriber::restrict(client, spec, request, room) } else { None };
         }
-        self.ordinary = room.options.keyspace.is_none();
+        self.ordinary = self.terms.options.keyspace.is_none();
         None
     }
 }

@@ -43,7 +43,7 @@ const OWN: &[&str] = &["Clients", "Replication", "Cluster", "Proxy"];
 pub(super) fn answer(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
     let wanted = wanted(request);
     let map = room.process.map.load_full();
-    let ours: Vec<Section> = SECTIONS.iter().map(|(name, _)| own(name, room, &map)).collect();
+    let ours: Vec<Section> = SECTIONS.iter().map(|(name, _)| own(name, session, room, &map)).collect();
     let described = Described { proto: session.proto, wanted, ours, answers: Answers::default() };
     let needs_nodes = described.wanted.iter().any(|name| !OWN.contains(name));
     if needs_nodes && !room.backend.primaries().is_empty() {
@@ -133,15 +133,15 @@ pub(super) fn alone(room: &Room) -> String {
 }
 
 /// What the proxy itself says in a section.
-fn own(name: &str, room: &Room, map: &Topology) -> Section {
+fn own(name: &str, session: &Session, room: &Room, map: &Topology) -> Section {
     let fields = match name {
-        "Server" => server(room, map),
-        "Clients" => clients(room),
+        "Server" => server(session, room, map),
+        "Clients" => clients(session, room),
         "Memory" => lines(&[("maxmemory_policy", &map.facts.maxmemory_policy)]),
         "Persistence" => lines(&[("loading", &0), ("async_loading", &0)]),
         "Stats" => stats(room),
         "Replication" => replication(room),
-        "Cluster" => lines(&[("cluster_enabled", &u8::from(is_single(room)))]),
+        "Cluster" => lines(&[("cluster_enabled", &u8::from(is_single(session)))]),
         "Proxy" => proxy(room, map),
         _ => Vec::new(),
     };
@@ -149,8 +149,8 @@ fn own(name: &str, room: &Room, map: &Topology) -> Section {
 }
 
 /// Whether clients are shown a cluster of one node.
-fn is_single(room: &Room) -> bool {
-    room.options.cluster == ClusterView::Single
+fn is_single(session: &Session) -> bool {
+    session.terms.options.cluster == ClusterView::Single
 }
 
 type Fields = Vec<(String, String)>;
@@ -159,12 +159,12 @@ fn lines(of: &[(&str, &dyn std::fmt::Display)]) -> Fields {
     of.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect()
 }
 
-fn server(room: &Room, map: &Topology) -> Fields {
+fn server(session: &Session, room: &Room, map: &Topology) -> Fields {
     let uptime = room.process.uptime().as_secs();
     let micros = super::process::wall_clock().as_micros();
     lines(&[
         ("redis_version", &map.facts.version),
-        ("redis_mode", &if is_single(room) { "cluster" } else { "standalone" }),
+        ("redis_mode", &if is_single(session) { "cluster" } else { "standalone" }),
         ("os", &std::env::consts::OS),
         ("arch_bits", &usize::BITS),
         ("process_id", &std::process::id()),
@@ -178,11 +178,11 @@ fn server(room: &Room, map: &Topology) -> Fields {
     ])
 }
 
-fn clients(room: &Room) -> Fields {
+fn clients(session: &Session, room: &Room) -> Fields {
     lines(&[
         ("connected_clients", &room.process.clients()),
         ("cluster_connections", &0),
-        ("maxclients", &room.process.max_clients),
+        ("maxclients", &room.process.door(session.door()).max_clients()),
         ("client_recent_max_input_buffer", &0),
         ("client_recent_max_output_buffer", &0),
         ("blocked_clients", &room.process.blocked.load(std::sync::atomic::Ordering::Relaxed)),

@@ -30,7 +30,7 @@ impl Session {
         room: &mut Room,
     ) -> Result<&'static Spec, Flow> {
         let name = request.name();
-        if !self.is_trusted(room) || is_http(name) || command::lookup(name).is_some() {
+        if !self.is_trusted() || is_http(name) || command::lookup(name).is_some() {
             return Err(self.unknown(client, request, room));
         }
         if let Some(spec) = known(request, room) {

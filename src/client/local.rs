@@ -59,13 +59,13 @@ pub(super) fn answer(
             let slot = slot(request.arg(2).unwrap_or_default());
             say(client, room, |out| encode::integer(out, i64::from(slot)))
         }
-        ("cluster", _) if room.options.cluster == ClusterView::Single => {
+        ("cluster", _) if session.terms.options.cluster == ClusterView::Single => {
             single::answer(session, client, spec, request, room)
         }
         ("proxy", _) => proxy::answer(session, client, spec, request, room),
         ("cluster", _) => refuse(client, "ERR This instance has cluster support disabled", room),
         ("acl", "whoami") => {
-            let name = session.user_name(room).to_owned();
+            let name = session.user_name().to_owned();
             say(client, room, |out| encode::bulk(out, name.as_bytes()))
         }
         (_, name) if !spec.subs.is_empty() => {
@@ -96,7 +96,7 @@ fn debug(session: &mut Session, client: ClientId, spec: &'static Spec, request: 
 }
 
 fn scan(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
-    let only = room.options.keyspace.as_ref().map(Keyspace::slot);
+    let only = session.terms.options.keyspace.as_ref().map(Keyspace::slot);
     match crate::scan::begin(request, session.proto, only) {
         Ok(page) => errands::begin(session, client, Box::new(page), request.frame().len(), room),
         Err(text) => refuse(client, text, room),
@@ -118,14 +118,15 @@ fn select(session: &mut Session, client: ClientId, request: &Request<'_>, room: 
         }
         Some(n) if n < 0 => refuse(client, "ERR DB index is out of range", room),
         // Each database of a keyspace has a prefix of its own.
-        Some(n) if room.options.keyspace.is_some() => match u16::try_from(n).ok().filter(|&db| db < DATABASES) {
+        Some(n) if session.terms.options.keyspace.is_some() => match u16::try_from(n).ok().filter(|&db| db < DATABASES)
+        {
             Some(db) => {
                 session.db = db;
                 ok(client, room)
             }
             None => refuse(client, "ERR DB index is out of range", room),
         },
-        Some(_) if room.options.select == Select::Ignore => ok(client, room),
+        Some(_) if session.terms.options.select == Select::Ignore => ok(client, room),
         Some(_) => {
             let text = "ERR SELECT is not possible: a cluster has only database 0 \
                         (compat.select = \"ignore\" accepts it and uses database 0)";

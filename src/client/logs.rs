@@ -19,7 +19,7 @@ pub(super) fn slowlog(
     request: &Request<'_>,
     room: &mut Room,
 ) -> Flow {
-    let most = room.options.slow_entries;
+    let most = session.terms.options.slow_entries;
     match (spec.name, request.arg(2), request.argc()) {
         ("get", None, _) => asking::ask(session, client, Question::SlowGet(USUAL.min(most)), room),
         ("get", Some(count), 3) => match keys::integer(count).filter(|count| *count >= -1) {

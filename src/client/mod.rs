@@ -45,11 +45,13 @@ mod single;
 pub mod slow;
 mod state;
 mod subscriber;
+pub mod terms;
 mod transaction;
 mod watch;
 
-pub use process::Process;
+pub use process::{Door, Process, Settings};
 pub use state::{Room, Session};
+pub use terms::Terms;
 
 use crate::keyspace::Keyspace;
 
@@ -73,6 +75,8 @@ pub struct Options {
     pub max_in_flight: usize,
     /// `[listen] idle_timeout`: a client that is silent for so long is closed; zero means never.
     pub idle_timeout: std::time::Duration,
+    /// `[listen] proxy_protocol`: whether each connection begins with a header that tells whose it is.
+    pub proxy_protocol: bool,
     /// `[compat] select`: what `SELECT n` answers for n other than 0.
     pub select: Select,
     /// `[compat] cluster`: what CLUSTER answers.
@@ -171,6 +175,7 @@ impl Default for Options {
             max_subscriber_bytes: 32 << 20,
             max_in_flight: 4096,
             idle_timeout: std::time::Duration::ZERO,
+            proxy_protocol: false,
             select: Select::Error,
             cluster: ClusterView::Disabled,
             deny: Vec::new(),

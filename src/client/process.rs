@@ -10,21 +10,72 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use super::Options;
-use crate::backend::Scripts;
+use crate::backend::{self, Scripts};
 use crate::cluster::lore::Lore;
 use crate::cluster::topology::Topology;
 use crate::command;
+use crate::net::Addr;
 use crate::pubsub::Registry;
 pub(super) use crate::telemetry::wall_clock;
 pub use crate::telemetry::{Counter, Tally};
 use crate::telemetry::{MapTally, Nodes};
 
+/// What can change while the process runs, as one value: workers take it up when they are told of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// What clients of each listener may do and cost, in the order of [`Process::doors`].
+    pub clients: Vec<Options>,
+    /// How nodes are reached.
+    pub backend: backend::Options,
+    /// `[shutdown] drain`: how long clients may finish what is in flight.
+    pub drain: Duration,
+    /// The configuration in use, without secrets, for `PROXY CONFIG`.
+    pub effective: String,
+}
+
+/// A listener, as its clients see it.
+#[derive(Debug, Default)]
+pub struct Door {
+    /// What it is called in the configuration.
+    pub name: Box<str>,
+    /// Where it listens.
+    pub addrs: Vec<Addr>,
+    /// Clients that came by it.
+    pub clients: AtomicUsize,
+    max_clients: AtomicUsize,
+}
+
+impl Door {
+    /// A listener without clients.
+    #[must_use]
+    pub fn new(name: &str, addrs: Vec<Addr>, max_clients: usize) -> Self {
+        Self { name: name.into(), addrs, clients: AtomicUsize::new(0), max_clients: AtomicUsize::new(max_clients) }
+    }
+
+    /// Whether no more clients are let in.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.clients.load(Ordering::Relaxed) >= self.max_clients()
+    }
+
+    /// How many clients are let in.
+    #[must_use]
+    pub fn max_clients(&self) -> usize {
+        self.max_clients.load(Ordering::Relaxed)
+    }
+
+    /// Lets in so many from now on; those who are in stay.
+    pub fn set_max_clients(&self, most: usize) {
+        self.max_clients.store(most, Ordering::Relaxed);
+    }
+}
+
 /// What the process is and what it counts.
 pub struct Process {
-    /// What clients may do and cost.
-    pub options: Options,
-    /// `[listen] max_clients`, for `INFO`.
-    pub max_clients: usize,
+    /// What can change while it runs.
+    pub settings: ArcSwap<Settings>,
+    /// Where clients come in.
+    pub doors: Box<[Door]>,
     /// The port that clients connect to, for `INFO`; 0 when there is none.
     pub port: u16,
     /// What clients of all workers are subscribed to.
@@ -51,10 +102,10 @@ pub struct Process {
     pub draining: AtomicBool,
     /// Whether the configuration that was read last is in use.
     pub config_is_good: AtomicBool,
+    /// How often it was read again and was good, and how often it was bad.
+    reloads: [AtomicU64; 2],
     /// Requests that were slow; the next one's identifier.
     pub slow: AtomicU64,
-    /// The configuration in use, without secrets, for `PROXY CONFIG`.
-    pub effective: String,
     /// Clients that wait in a blocking command.
     pub blocked: AtomicUsize,
     /// Tells this process from another, 40 hexadecimal digits.
@@ -62,16 +113,19 @@ pub struct Process {
     started: Instant,
     /// For a worker that does not exist.
     spare: Arc<Tally>,
+    /// For a listener that does not exist.
+    spare_door: Door,
 }
 
 impl Process {
     /// A process that begins now.
     #[must_use]
-    pub fn new(options: Options, max_clients: usize, port: u16, map: Arc<ArcSwap<Topology>>, workers: usize) -> Self {
+    pub fn new(settings: Settings, doors: Vec<Door>, map: Arc<ArcSwap<Topology>>, workers: usize) -> Self {
+        let first = doors.iter().flat_map(|door| &door.addrs).next();
         Self {
-            options,
-            max_clients,
-            port,
+            port: first.map_or(0, Addr::port),
+            settings: ArcSwap::from_pointee(settings),
+            doors: doors.into(),
             registry: Arc::default(),
             map,
             tallies: std::iter::repeat_with(|| Arc::new(Tally::new(command::TOTAL))).take(workers).collect(),
@@ -82,14 +136,15 @@ impl Process {
             accepting: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             config_is_good: AtomicBool::new(true),
+            reloads: Default::default(),
             lore: Arc::default(),
             scripts: Arc::default(),
             slow: AtomicU64::new(0),
-            effective: String::new(),
             blocked: AtomicUsize::new(0),
             run_id: run_id(),
             started: Instant::now(),
             spare: Arc::default(),
+            spare_door: Door::default(),
         }
     }
 
@@ -98,6 +153,26 @@ impl Process {
     pub fn tally(&self, index: usize) -> &Arc<Tally> {
         debug_assert!(index < self.tallies.len(), "a worker without a tally");
         self.tallies.get(index).unwrap_or(&self.spare)
+    }
+
+    /// A listener.
+    #[must_use]
+    pub fn door(&self, at: usize) -> &Door {
+        debug_assert!(at < self.doors.len(), "a client of a listener that does not exist");
+        self.doors.get(at).unwrap_or(&self.spare_door)
+    }
+
+    /// How often the configuration was read again, and was good or bad.
+    #[must_use]
+    pub const fn reloads(&self, good: bool) -> &AtomicU64 {
+        let [of_good, of_bad] = &self.reloads;
+        if good { of_good } else { of_bad }
+    }
+
+    /// How many clients are let in, over all listeners.
+    #[must_use]
+    pub fn max_clients(&self) -> usize {
+        self.doors.iter().map(Door::max_clients).sum()
     }
 
     /// How many clients there are.

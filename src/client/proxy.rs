@@ -35,9 +35,9 @@ pub(super) fn answer(
             let slot = slot(request.arg(2).unwrap_or_default());
             say(client, room, |out| encode::integer(out, i64::from(slot)))
         }
-        "explain" => explain(client, request, proto, room),
+        "explain" => explain(session, client, request, room),
         "config" => {
-            let text = room.process.effective.clone();
+            let text = room.process.settings.load().effective.clone();
             say(client, room, |out| encode::text(out, &text, proto))
         }
         "help" => say(client, room, |out| helps::write("PROXY", helps::PROXY, out)),
@@ -73,7 +73,8 @@ fn topology(map: &Topology, proto: Proto, out: &mut Vec<u8>) {
 }
 
 /// `PROXY EXPLAIN command …`: the way that it would take, without taking it.
-fn explain(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Room) -> Flow {
+fn explain(session: &Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
+    let proto = session.proto;
     let Some(inner) = request.skip(2) else { return refuse(client, "ERR Invalid command specified", room) };
     let Some(spec) = learning::known(&inner, room) else {
         return refuse(client, "ERR Invalid command specified", room);
@@ -83,7 +84,7 @@ fn explain(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Roo
     }
     let mut parts = Parts::default();
     let way = match route::route(spec, &inner, &mut parts) {
-        _ if room.rights.denies(spec) => Err(super::rights::refusal(spec)),
+        _ if session.terms.rights.denies(spec) => Err(super::rights::refusal(spec)),
         other => other.map_err(|refused| refused.to_string()),
     };
     let mut found: Vec<&[u8]> = Vec::new();

@@ -2,6 +2,8 @@
 //!
 //! Each worker looks at its own clients; `asking` puts the answers of all workers together.
 
+use std::fmt::Write as _;
+
 use super::desk::{Filter, Kind, Line, List};
 use super::state::{Room, Session};
 use crate::command::{Spec, keys};
@@ -63,7 +65,7 @@ impl Filter {
     }
 
     /// Reads the options of `CLIENT KILL`; an error text if they are none.
-    pub(super) fn read(asker: &Session, request: &Request<'_>, room: &Room) -> Result<Self, String> {
+    pub(super) fn read(asker: &Session, request: &Request<'_>) -> Result<Self, String> {
         let syntax = || "ERR syntax error".to_owned();
         let mut filter = Self { spared: Some(asker.id), ..Self::default() };
         let mut at = 2;
@@ -84,7 +86,7 @@ impl Filter {
                 () if is("ADDR") => filter.addr = Some(value.into()),
                 () if is("LADDR") => filter.laddr = Some(value.into()),
                 () if is("USER") => {
-                    if !room.is_user(value) {
+                    if !asker.terms.is_user(value) {
                         return Err(format!("ERR No such user '{}'", text()));
                     }
                     filter.user = Some(value.into());
@@ -107,7 +109,7 @@ impl Filter {
             && is(&self.addr, &session.peer)
             && is(&self.laddr, &session.local)
             && self.kind.is_none_or(|kind| kind == kind_of(client, room))
-            && (self.user.is_none() || (session.is_trusted(room) && is(&self.user, session.user_name(room))))
+            && (self.user.is_none() || (session.is_trusted() && is(&self.user, session.user_name())))
             && self.age.is_none_or(|age| room.now.saturating_sub(session.since) >= age)
     }
 }
@@ -144,7 +146,8 @@ impl Session {
         if marks.is_empty() { "N".to_owned() } else { marks }
     }
 
-    /// Its line in CLIENT LIST, with the fields of Redis 7.0 and the two that tell of its library.
+    /// Its line in CLIENT LIST, with the fields of Redis 7.0 and the two that tell of its library; with several listeners
+    /// also by which one it came.
     #[must_use]
     pub fn describe(&self, client: ClientId, room: &Room) -> String {
         let (in_flight, held) = room.replies.queue(client).map_or((0, 0), |queue| (queue.in_flight(), queue.held()));
@@ -152,10 +155,10 @@ impl Session {
         let (unread, spare) = (self.inbox.len() - self.taken, self.inbox.capacity() - self.inbox.len());
         let said = &self.introduction;
         let [channels, patterns, shards] = room.pubsub.counts(client);
-        format!(
+        let mut line = format!(
             "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db={} sub={channels} psub={patterns} ssub={shards} multi={} \
              qbuf={unread} qbuf-free={spare} argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={in_flight} omem={held} \
-             tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}\n",
+             tot-mem={} events=r cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             self.peer,
             self.local,
@@ -167,10 +170,16 @@ impl Session {
             self.pinned.as_ref().and_then(|pinned| pinned.transaction.as_ref()).map_or(-1, |open| open.count as i64),
             size_of::<Self>() + self.inbox.capacity() + held,
             self.last_command.map_or_else(|| "NULL".to_owned(), Spec::full_name),
-            self.user_name(room),
+            self.user_name(),
             if self.proto == Proto::Resp3 { 3 } else { 2 },
             said.library,
             said.library_version,
-        )
+        );
+        if room.process.doors.len() > 1 {
+            // Writing to a string cannot fail.
+            let _ = write!(line, " listener={}", room.process.door(self.door()).name);
+        }
+        line.push('\n');
+        line
     }
 }

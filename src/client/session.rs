@@ -58,7 +58,8 @@ impl Session {
             Some(Wait::Quiet | Wait::Blocked) => queue.in_flight() > 0,
             // Half-way down, so that a session does not wake for every reply.
             Some(Wait::Output) => {
-                queue.held() > room.options.max_output_bytes / 2 || queue.in_flight() > room.options.max_in_flight / 2
+                let most = &self.terms.options;
+                queue.held() > most.max_output_bytes / 2 || queue.in_flight() > most.max_in_flight / 2
             }
             Some(Wait::Node(slot)) => room.backend.lane(slot, self.proto).is_none(),
             Some(Wait::Lore) => room.awaits_lore(),
@@ -84,7 +85,7 @@ impl Session {
         let mut allowance = Allowance::default();
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             if allowance.is_spent() {
-                allowance = Allowance::of(client, self.is_trusted(room), room);
+                allowance = Allowance::of(client, self, room);
                 if allowance.is_spent() {
                     self.wait = Some(Wait::Output);
                     break;
@@ -232,7 +233,7 @@ impl Session {
     /// The default refuses it; the operator may allow it.
     #[cold]
     fn refused(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, why: Refused, room: &mut Room) -> Flow {
-        if matches!(why, Refused::Admin(_)) && room.rights.allows(spec) {
+        if matches!(why, Refused::Admin(_)) && self.terms.rights.allows(spec) {
             return self.everywhere(client, spec, request, Merge::AllOk, room);
         }
         refuse(client, &why.to_string(), room)
@@ -272,7 +273,7 @@ impl Session {
 
     /// One sub-request a slot; all of a node's leave in one write.
     fn split(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, merge: Merge, room: &mut Room) -> Flow {
-        if !room.may_split(spec) {
+        if !self.terms.may_split(spec) {
             return refuse(client, &Refused::CrossSlot.to_string(), room);
         }
         let parts = std::mem::take(&mut room.parts);
@@ -348,7 +349,7 @@ impl Session {
             tracing::warn!("client {} at {} speaks HTTP: closed", self.id, self.peer);
             return Flow::Close;
         }
-        if !self.is_trusted(room) {
+        if !self.is_trusted() {
             return refuse(client, "NOAUTH Authentication required.", room);
         }
         let cut = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..128).unwrap_or(bytes)).into_owned();
@@ -390,9 +391,9 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    fn of(client: ClientId, trusted: bool, room: &Room) -> Self {
-        let options = &room.options;
-        let limits = if trusted {
+    fn of(client: ClientId, session: &Session, room: &Room) -> Self {
+        let options = &session.terms.options;
+        let limits = if session.is_trusted() {
             let frame = options.max_bulk_bytes.saturating_add(64 << 20);
             Limits { args: options.max_args, bulk: options.max_bulk_bytes, frame, unauthenticated: false }
         } else {

@@ -14,17 +14,17 @@ const NO_PASSWORD: &str = "ERR AUTH <password> called without any password confi
 
 impl Session {
     /// The name of the user that the client is.
-    pub(super) fn user_name<'a>(&self, room: &'a Room) -> &'a str {
-        self.user.and_then(|at| room.options.users.get(at)).map_or(auth::DEFAULT, |user| &user.name)
+    pub(super) fn user_name(&self) -> &str {
+        self.user.and_then(|at| self.terms.options.users.get(at)).map_or(auth::DEFAULT, |user| &user.name)
     }
 
     /// Takes a name and a password; an error text if they are not accepted.
-    fn log_in(&mut self, name: &[u8], password: &[u8], room: &Room) -> Result<(), &'static str> {
-        if room.options.users.is_empty() {
+    fn log_in(&mut self, name: &[u8], password: &[u8]) -> Result<(), &'static str> {
+        if self.terms.options.users.is_empty() {
             // Like the user `default` of a Redis without a password, which any password suits.
             return if name == auth::DEFAULT.as_bytes() { Ok(()) } else { Err(WRONG_PASSWORD) };
         }
-        self.user = Some(auth::find(&room.options.users, name, password).ok_or(WRONG_PASSWORD)?);
+        self.user = Some(auth::find(&self.terms.options.users, name, password).ok_or(WRONG_PASSWORD)?);
         Ok(())
     }
 }
@@ -32,9 +32,11 @@ impl Session {
 /// `AUTH password`, `AUTH user password`.
 pub(super) fn auth(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
     let result = match (request.arg(1), request.arg(2), request.argc()) {
-        (Some(_), None, 2) if !room.options.users.iter().any(|user| user.name == auth::DEFAULT) => Err(NO_PASSWORD),
-        (Some(password), None, 2) => session.log_in(auth::DEFAULT.as_bytes(), password, room),
-        (Some(name), Some(password), 3) => session.log_in(name, password, room),
+        (Some(_), None, 2) if !session.terms.options.users.iter().any(|user| user.name == auth::DEFAULT) => {
+            Err(NO_PASSWORD)
+        }
+        (Some(password), None, 2) => session.log_in(auth::DEFAULT.as_bytes(), password),
+        (Some(name), Some(password), 3) => session.log_in(name, password),
         _ => Err("ERR syntax error"),
     };
     match result {
@@ -56,13 +58,13 @@ fn wanted(request: &Request<'_>) -> Result<Option<Proto>, &'static str> {
 
 /// Does what the options of a HELLO say, one after the other: as with Redis, those before a wrong one have had their
 /// effect.
-fn introduce(session: &mut Session, request: &Request<'_>, room: &Room) -> Result<(), String> {
+fn introduce(session: &mut Session, request: &Request<'_>) -> Result<(), String> {
     let mut at = 2;
     while let Some(word) = request.arg(at) {
         if let (true, Some(name), Some(password)) =
             (word.eq_ignore_ascii_case(b"AUTH"), request.arg(at + 1), request.arg(at + 2))
         {
-            session.log_in(name, password, room)?;
+            session.log_in(name, password)?;
             at += 3;
         } else if let (true, Some(name)) = (word.eq_ignore_ascii_case(b"SETNAME"), request.arg(at + 1)) {
             session.introduction.name = valid_name(name)?;
@@ -89,10 +91,10 @@ pub(super) fn hello(session: &mut Session, client: ClientId, request: &Request<'
         // The other protocol has connections of its own: what is under way must not be overtaken on them.
         return Flow::Quiet;
     }
-    if let Err(text) = introduce(session, request, room) {
+    if let Err(text) = introduce(session, request) {
         return refuse(client, &text, room);
     }
-    if !session.is_trusted(room) {
+    if !session.is_trusted() {
         let text = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
                     <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
                     RESP protocol version at the same time";
@@ -106,7 +108,7 @@ pub(super) fn hello(session: &mut Session, client: ClientId, request: &Request<'
 fn greet(session: &Session, client: ClientId, room: &mut Room) -> Flow {
     let version = room.process.map.load().facts.version.clone();
     let (proto, id) = (session.proto, session.id);
-    let mode = if room.options.cluster == ClusterView::Single { "cluster" } else { "standalone" };
+    let mode = if session.terms.options.cluster == ClusterView::Single { "cluster" } else { "standalone" };
     say(client, room, |out| {
         encode::map(out, 7, proto);
         for (key, value) in [("server", "redis"), ("version", version.as_str())] {
@@ -202,7 +204,7 @@ pub(super) fn client(
 fn kill(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
     let question = match request.arg(2) {
         Some(addr) if request.argc() == 3 => Ok(Question::KillOne(Filter::old(addr))),
-        _ => Filter::read(session, request, room).map(Question::Kill),
+        _ => Filter::read(session, request).map(Question::Kill),
     };
     match question {
         Ok(question) => asking::ask(session, client, question, room),

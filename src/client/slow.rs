@@ -37,21 +37,29 @@ pub struct Entry {
 /// The latest slow requests of one worker.
 pub struct Ring {
     entries: VecDeque<Entry>,
+    /// How many are kept.
+    most: usize,
     process: Arc<Process>,
 }
 
 impl Ring {
-    pub(super) const fn new(process: Arc<Process>) -> Self {
-        Self { entries: VecDeque::new(), process }
+    pub(super) const fn new(most: usize, process: Arc<Process>) -> Self {
+        Self { entries: VecDeque::new(), most, process }
+    }
+
+    /// Keeps so many from now on.
+    pub fn set_most(&mut self, most: usize) {
+        self.most = most;
+        self.entries.drain(..self.entries.len().saturating_sub(most));
     }
 
     /// Keeps a request that took `ms` milliseconds, or a transaction; its client may be gone.
     pub fn note(&mut self, frames: &[u8], ms: Millis, addr: &str, name: &str) {
         let args = arguments(frames);
-        if args.is_empty() || self.most() == 0 {
+        if args.is_empty() || self.most == 0 {
             return;
         }
-        if self.entries.len() >= self.most() {
+        if self.entries.len() >= self.most {
             self.entries.pop_front();
         }
         self.entries.push_back(Entry {
@@ -62,10 +70,6 @@ impl Ring {
             addr: addr.into(),
             name: name.into(),
         });
-    }
-
-    fn most(&self) -> usize {
-        self.process.options.slow_entries
     }
 
     /// The latest, so many at most.

@@ -8,11 +8,11 @@ use std::task::Waker;
 
 use super::desk::{Inquiry, Pause, Watch};
 use super::pinned::Pinned;
-use super::rights::Rights;
 use super::slow::Ring;
-use super::{Options, Process, Split, Transactions, auth};
+use super::terms::Terms;
+use super::{Options, Process};
 use crate::backend::{Backend, Millis};
-use crate::command::{Flags, Spec};
+use crate::command::Spec;
 use crate::pubsub::Subscriptions;
 use crate::replies::{ClientId, Replies};
 use crate::resp::request::Decoder;
@@ -30,8 +30,8 @@ pub struct Room {
     pub replies: Replies,
     /// What the process shares.
     pub process: Arc<Process>,
-    /// The same as in `process`, without a pointer to follow.
-    pub options: Rc<Options>,
+    /// On what terms the clients of each listener are served.
+    terms: Vec<Rc<Terms>>,
     /// This turn's time.
     pub now: Millis,
     /// Requests taken so far.
@@ -48,12 +48,12 @@ pub struct Room {
     pub pause: Option<Pause>,
     /// When to go back to those who wait for nodes to tell what they know.
     pub lore_until: Option<Millis>,
-    /// What operators forbid and allow.
-    pub rights: Rights,
     /// The latest slow requests.
     pub slow: Ring,
     /// Tells the worker that there is a question or something to be shown.
     desk: Waker,
+    /// For a listener that does not exist.
+    spare: Rc<Terms>,
     pub(super) parts: Parts,
     pub(super) frame: Vec<u8>,
 }
@@ -62,16 +62,16 @@ impl Room {
     /// The rooms of one worker, which `desk` wakes when there is a question to all workers or something to be shown.
     #[must_use]
     pub fn new(backend: Backend, pubsub: Subscriptions, process: Arc<Process>, worker: usize, desk: Waker) -> Self {
-        let options = Rc::new(process.options.clone());
-        let rights = Rights::new(&options.deny, &options.allow);
+        let terms = Terms::all(&process.settings.load().clients);
+        let slow_entries = terms.first().map_or(0, |terms| terms.options.slow_entries);
         Self {
             backend,
             pubsub,
             replies: Replies::counting_in(Arc::clone(process.tally(worker))),
             tally: Arc::clone(process.tally(worker)),
-            slow: Ring::new(Arc::clone(&process)),
+            slow: Ring::new(slow_entries, Arc::clone(&process)),
             process,
-            options,
+            terms,
             now: 0,
             commands: 0,
             worker,
@@ -79,8 +79,8 @@ impl Room {
             watch: Watch::default(),
             pause: None,
             lore_until: None,
-            rights,
             desk,
+            spare: Rc::default(),
             parts: Parts::default(),
             frame: Vec::new(),
         }
@@ -97,30 +97,27 @@ impl Room {
         self.call();
     }
 
-    /// Whether requests have to be looked at one by one before they are taken.
+    /// Whether the requests of all have to be looked at one by one before they are taken.
     pub(super) const fn is_alert(&self) -> bool {
-        self.watch.is_on() || self.pause.is_some() || self.rights.deny_something()
+        self.watch.is_on() || self.pause.is_some()
     }
 
-    /// Whether the operator lets commands like this one be split.
-    pub(super) fn may_split(&self, spec: &Spec) -> bool {
-        match self.options.split {
-            Split::All => true,
-            Split::Reads => spec.flags.has(Flags::READONLY),
-            Split::Off => false,
-        }
+    /// The present terms of a listener.
+    #[must_use]
+    pub fn terms(&self, door: usize) -> &Rc<Terms> {
+        debug_assert!(door < self.terms.len(), "a listener without terms");
+        self.terms.get(door).unwrap_or(&self.spare)
     }
 
-    /// Whether transactions are dealt to the slots of their keys.
-    pub(super) fn deals(&self) -> bool {
-        self.options.transactions == Transactions::PerSlot
+    /// The present terms of all listeners.
+    #[must_use]
+    pub fn all_terms(&self) -> &[Rc<Terms>] {
+        &self.terms
     }
 
-    /// Whether there is a user of this name.
-    pub(super) fn is_user(&self, name: &[u8]) -> bool {
-        let users = &self.options.users;
-        let known = users.iter().any(|user| user.name.as_bytes() == name);
-        known || (users.is_empty() && name == auth::DEFAULT.as_bytes())
+    /// Takes up new terms; sessions do so one by one.
+    pub fn set_terms(&mut self, terms: Vec<Rc<Terms>>) {
+        self.terms = terms;
     }
 }
 
@@ -196,6 +193,8 @@ pub struct Session {
     /// What `CLIENT ID` answers.
     pub(super) id: u64,
     pub(super) proto: Proto,
+    /// On what terms it is served: those of the listener that it came by.
+    pub(super) terms: Rc<Terms>,
     /// Which of the configured users it is; with no users, everybody is.
     pub(super) user: Option<usize>,
     pub(super) introduction: Introduction,
@@ -227,10 +226,11 @@ pub struct Session {
 impl Session {
     /// A session that begins.
     #[must_use]
-    pub fn new(id: u64, peer: &str, local: &str, now: Millis) -> Self {
+    pub fn new(id: u64, terms: Rc<Terms>, peer: &str, local: &str, now: Millis) -> Self {
         Self {
             id,
             proto: Proto::Resp2,
+            terms,
             user: None,
             introduction: Introduction::default(),
             peer: peer.into(),
@@ -260,14 +260,32 @@ impl Session {
 
     /// Whether more may be read from the client.
     #[must_use]
-    pub fn may_read(&self, options: &Options) -> bool {
-        !self.closing && (self.wait.is_none() || self.inbox.len() - self.taken < options.max_input_bytes)
+    pub fn may_read(&self) -> bool {
+        !self.closing && (self.wait.is_none() || self.inbox.len() - self.taken < self.terms.options.max_input_bytes)
     }
 
     /// Whether the client takes its leave: nothing more is read.
     #[must_use]
     pub const fn is_closing(&self) -> bool {
         self.closing
+    }
+
+    /// Which listener the client came by.
+    #[must_use]
+    pub fn door(&self) -> usize {
+        self.terms.door
+    }
+
+    /// What it may do and cost.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.terms.options
+    }
+
+    /// How long it may be silent; zero means for ever.
+    #[must_use]
+    pub fn idle_limit(&self) -> Millis {
+        self.terms.options.idle_timeout.as_millis() as Millis
     }
 
     /// Whether it watches with MONITOR.
@@ -297,8 +315,8 @@ impl Session {
 
     /// Whether the client need not authenticate, or has.
     #[inline]
-    pub(super) fn is_trusted(&self, room: &Room) -> bool {
-        self.user.is_some() || room.options.users.is_empty()
+    pub(super) fn is_trusted(&self) -> bool {
+        self.user.is_some() || self.terms.options.users.is_empty()
     }
 }
 

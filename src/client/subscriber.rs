@@ -58,12 +58,13 @@ pub(super) fn take(
         _ => Kind::Channel,
     };
     let names: Vec<&[u8]> = request.args().skip(1).collect();
+    let keyspace = session.terms.options.keyspace.as_ref();
     if spec.name.contains("unsub") {
-        room.pubsub.unsubscribe(client, kind, session.proto, &names, &mut room.replies);
+        room.pubsub.unsubscribe(client, keyspace, kind, session.proto, &names, &mut room.replies);
         return Flow::Taken;
     }
     session.ordinary = false;
-    if room.pubsub.subscribe(client, kind, session.proto, &names, &mut room.replies) {
+    if room.pubsub.subscribe(client, keyspace, kind, session.proto, &names, &mut room.replies) {
         Flow::Bound
     } else {
         Flow::Taken

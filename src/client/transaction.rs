@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::pinned::{Own, Transaction, Wide};
 use super::state::{Flow, Room, Session, ok, refuse, say, wrong_arity};
+use super::terms::Terms;
 use super::{asking, blocking, draws, local};
 use crate::backend::{EXEC, Lane, Outgoing};
 use crate::command::{Flags, Merge, Pin, Spec};
@@ -106,20 +107,21 @@ impl Session {
     }
 
     fn queue(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Flow {
-        let place = match place(spec, request, room) {
+        let place = match place(spec, request, &self.terms, room) {
             Ok(place) => place,
             Err(text) => {
                 self.abort_transaction();
                 return refuse(client, &text, room);
             }
         };
+        let (most, deals) = (self.terms.options.max_input_bytes, self.terms.deals());
         let Some(transaction) = self.transaction() else { return Flow::Taken };
-        if transaction.len() + request.frame().len() > room.options.max_input_bytes {
+        if transaction.len() + request.frame().len() > most {
             transaction.aborted = true;
             transaction.frames = Vec::new();
             return refuse(client, "ERR the transaction is larger than limits.client_input allows", room);
         }
-        if room.deals() && !transaction.is_watched() {
+        if deals && !transaction.is_watched() {
             return self.deal(client, spec, request, place, room);
         }
         match place {
@@ -284,10 +286,10 @@ pub(super) enum Place {
     Wide(Merge),
 }
 
-fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<Place, String> {
+fn place(spec: &'static Spec, request: &Request<'_>, terms: &Terms, room: &mut Room) -> Result<Place, String> {
     match route::route(spec, request, &mut room.parts).map_err(|refused| refused.to_string())? {
         Route::Slot(slot) => Ok(Place::Slot(slot)),
-        Route::Split(merge) if room.deals() && room.may_split(spec) => Ok(Place::Split(merge)),
+        Route::Split(merge) if terms.deals() && terms.may_split(spec) => Ok(Place::Split(merge)),
         Route::Split(_) => Err(Refused::CrossSlot.to_string()),
         Route::Pin(Pin::Blocking) => match route::one_slot(spec, request) {
             Ok(slot) => Ok(slot.map_or(Place::Node, Place::Slot)),

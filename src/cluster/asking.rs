@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Access;
 use super::address::Addresses;
 use super::dial::{ConnectError, Conversation, Credentials};
 use super::reading;
@@ -51,6 +52,11 @@ pub(super) struct Asker {
 }
 
 impl Asker {
+    pub(super) fn new(net: &Arc<dyn Net>, access: &Access) -> Self {
+        let Access { credentials, addresses, timeout, .. } = access.clone();
+        Self { net: Arc::clone(net), credentials, timeout, addresses }
+    }
+
     /// Connects and authenticates.
     pub(super) async fn open(&self, addr: &Addr) -> Result<Conversation, ConnectError> {
         Conversation::open(&*self.net, addr, self.credentials.as_ref(), Proto::Resp2, self.timeout).await

@@ -11,17 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::address::Addresses;
 use super::asking::{Asker, Round, Unusable};
 use super::belief::Doubts;
-use super::dial::Credentials;
 use super::reading;
 use super::topology::{Facts, Role, Topology};
 use super::watch::Watch;
-use super::{Hint, Options};
+use super::{Access, Hint};
 use crate::net::{Addr, Net};
 use crate::telemetry::{MapTally, Trigger};
 
@@ -39,14 +37,8 @@ const MUTE: Duration = Duration::from_secs(2);
 
 /// What discovery needs.
 pub struct Discovery {
-    /// Where the cluster is.
-    pub options: Options,
-    /// Who the proxy is to the nodes.
-    pub credentials: Option<Credentials>,
-    /// What the operator says of addresses.
-    pub addresses: Addresses,
-    /// Limit for a connection, and for each answer.
-    pub timeout: Duration,
+    /// How nodes are asked.
+    pub access: watch::Receiver<Access>,
     /// Where connections come from.
     pub net: Arc<dyn Net>,
     /// Where the map is published.
@@ -62,22 +54,21 @@ pub struct Discovery {
 impl Discovery {
     /// How it asks nodes.
     pub(super) fn asker(&self) -> Asker {
-        Asker {
-            net: Arc::clone(&self.net),
-            credentials: self.credentials.clone(),
-            timeout: self.timeout,
-            addresses: self.addresses.clone(),
-        }
+        Asker::new(&self.net, &self.access.borrow())
     }
 
     /// Runs until its task is dropped.
     pub async fn run(mut self) {
-        let asker = self.asker();
+        let mut asker = self.asker();
         let started = Instant::now();
         let mut state = Progress::new();
         loop {
             let began = Instant::now();
             state.begun(began);
+            if self.access.has_changed().is_ok_and(|changed| changed) {
+                self.access.mark_unchanged();
+                asker = self.asker();
+            }
             let found = self.refresh(&asker, &mut state).await;
             self.tally.refreshed(std::mem::take(&mut state.trigger), found);
             if found {
@@ -117,6 +108,11 @@ impl Discovery {
                     }
                     next = next.min((began + soon).max(state.earliest()));
                 }
+                // With other seeds, credentials or addresses the answer may be another.
+                Ok(()) = self.access.changed() => {
+                    self.access.mark_changed();
+                    break tokio::time::sleep_until(state.earliest()).await;
+                }
                 () = tokio::time::sleep_until(next) => break,
             }
         }
@@ -124,8 +120,9 @@ impl Discovery {
 
     /// The interval, up to a tenth longer, so that many proxies do not ask at the same moment.
     fn interval(&self, salt: usize) -> Duration {
-        let tenth = self.options.refresh_interval / 10;
-        self.options.refresh_interval + tenth * ((salt % 8) as u32) / 8
+        let every = self.access.borrow().options.refresh_interval;
+        let tenth = every / 10;
+        every + tenth * ((salt % 8) as u32) / 8
     }
 
     /// Asks nodes until one gives a map that is believed. True if one did.
@@ -171,7 +168,8 @@ impl Discovery {
             let first = state.rotation % known.len();
             known.rotate_left(first);
         }
-        state.first.take().into_iter().chain(known).chain(self.options.seeds.iter().cloned()).collect()
+        let seeds = self.access.borrow().options.seeds.clone();
+        state.first.take().into_iter().chain(known).chain(seeds).collect()
     }
 
     fn publish(&self, map: Topology, held: &Topology, state: &mut Progress) {

@@ -14,8 +14,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::Access;
 use super::asking::Asker;
 use super::dial::{ConnectError, Conversation};
 use super::discovery::Discovery;
@@ -23,7 +25,7 @@ use super::lore::Lore;
 use super::reading;
 use super::topology::Topology;
 use crate::command::learned::{self, Learned, Row};
-use crate::net::{Addr, LocalFuture};
+use crate::net::{Addr, LocalFuture, Net};
 use crate::resp::value::Value;
 
 /// So many nodes are asked at the same time.
@@ -34,10 +36,11 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// The task, with what it needs.
 pub struct Learning {
     asker: Asker,
+    net: Arc<dyn Net>,
+    /// How nodes are asked, and how often.
+    access: watch::Receiver<Access>,
     map: Arc<ArcSwap<Topology>>,
     lore: Arc<Lore>,
-    /// How often all nodes are asked.
-    every: Duration,
     told: Box<dyn Fn()>,
 }
 
@@ -63,24 +66,27 @@ impl Learning {
     /// A task that asks as discovery does. `told` is called when those who wait for an answer may look again.
     #[must_use]
     pub fn beside(discovery: &Discovery, lore: Arc<Lore>, told: Box<dyn Fn()>) -> Self {
-        let every = discovery.options.refresh_interval;
-        Self { asker: discovery.asker(), map: Arc::clone(&discovery.map), lore, every, told }
+        let (net, access) = (Arc::clone(&discovery.net), discovery.access.clone());
+        Self { asker: discovery.asker(), net, access, map: Arc::clone(&discovery.map), lore, told }
     }
 
     /// Runs until its task is dropped.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         let mut memory = Memory::default();
-        let mut next = Instant::now() + self.every;
+        let mut next = Instant::now() + self.every();
         loop {
             tokio::select! {
                 () = self.lore.bell.notified() => {}
                 () = tokio::time::sleep_until(next) => {}
             }
+            if self.access.has_changed().is_ok_and(|changed| changed) {
+                self.asker = Asker::new(&self.net, &self.access.borrow_and_update());
+            }
             let began = Instant::now();
             let everybody = self.lore.is_wanted() || Instant::now() >= next;
             let complete = self.round(everybody, &mut memory).await;
             if everybody {
-                next = Instant::now() + self.every;
+                next = Instant::now() + self.every();
             }
             if !complete {
                 next = next.min(Instant::now() + AGAIN);
@@ -90,6 +96,11 @@ impl Learning {
                 (self.told)();
             }
         }
+    }
+
+    /// How often all nodes are asked.
+    fn every(&self) -> Duration {
+        self.access.borrow().options.refresh_interval
     }
 
     /// Asks every primary, or only those that are new. True if all of them answered.

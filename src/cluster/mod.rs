@@ -32,6 +32,19 @@ impl Default for Options {
     }
 }
 
+/// How the nodes are asked for what they know of the cluster; may change while the proxy runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Access {
+    /// Where the cluster is.
+    pub options: Options,
+    /// Who the proxy is to the nodes.
+    pub credentials: Option<dial::Credentials>,
+    /// What the operator says of addresses.
+    pub addresses: address::Addresses,
+    /// Limit for a connection, and for each answer.
+    pub timeout: Duration,
+}
+
 /// Why a worker thinks that the map is out of date. Hints may be dropped: they are hints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {

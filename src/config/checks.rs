@@ -1,6 +1,7 @@
 //! Checks over several keys: values that are each right and together wrong, and what deserves a warning.
 
 use super::draft::Draft;
+use super::listeners;
 use super::mistake::{Origin, Wrong};
 use crate::net::Addr;
 
@@ -25,23 +26,46 @@ fn has_mistake(draft: &Draft, key: &str) -> bool {
 
 /// A proxy whose seed is itself would ask itself for the map, for ever.
 fn refuse_own_address(draft: &mut Draft) {
-    let own = draft.config.worker.addr.clone();
-    let socket = draft.config.worker.unix_socket.clone().map(Addr::Unix);
+    let own: Vec<Addr> = draft.config.doors().flat_map(|door| door.addrs).collect();
     for (seed, at) in draft.seeds.clone() {
-        if seed.addr == own || Some(&seed.addr) == socket.as_ref() {
-            let what = format!("{own} is the address that slotway itself listens on");
-            draft.note(Wrong::new(what, "name a node of the cluster, or change listen.addr"), &at, "cluster.seeds");
+        if own.contains(&seed.addr) {
+            let what = format!("{} is an address that slotway itself listens on", seed.addr);
+            draft.note(Wrong::new(what, "name a node of the cluster, or listen elsewhere"), &at, "cluster.seeds");
         }
     }
 }
 
 /// Two listeners cannot have one address.
 fn refuse_one_address_for_both(draft: &mut Draft) {
-    let own = draft.config.worker.addr.clone();
-    if own.port() != 0 && draft.config.admin.addr.as_ref() == Some(&own) {
-        let what = format!("{own} is the address of the clients, too");
-        let wrong = Wrong::new(what, "give each an address of its own");
-        draft.note(wrong, &draft.origin("admin.addr"), "admin.addr");
+    let mut taken: Vec<(Addr, String)> = Vec::new();
+    let mut twice = Vec::new();
+    let mut take = |addr: Addr, key: String, at: Origin| {
+        // The system chooses another for each that asks for port 0.
+        let is_chosen = matches!(addr, Addr::Tcp { port: 0, .. });
+        match taken.iter().find(|(other, _)| *other == addr) {
+            Some((_, other)) if !is_chosen => twice.push((addr, key, other.clone(), at)),
+            _ => taken.push((addr, key)),
+        }
+    };
+    for (at, door) in draft.config.doors().enumerate() {
+        let origins = at.checked_sub(1).and_then(|at| draft.listener_origins.get(at)).unwrap_or(&draft.origins);
+        for addr in door.addrs {
+            let name = if matches!(addr, Addr::Unix(_)) && origins.contains_key("listen.unix_socket") {
+                "unix_socket"
+            } else {
+                "addr"
+            };
+            let origin = origins.get(format!("listen.{name}").as_str()).cloned().unwrap_or(Origin::Default);
+            let section = if at == 0 { "listen".to_owned() } else { format!("{}.{}", listeners::SECTION, door.name) };
+            take(addr, format!("{section}.{name}"), origin);
+        }
+    }
+    if let Some(admin) = draft.config.admin.addr.clone() {
+        take(admin, "admin.addr".to_owned(), draft.origin("admin.addr"));
+    }
+    for (addr, key, other, at) in twice {
+        let wrong = Wrong::new(format!("{addr} is the address of {other}, too"), "give each an address of its own");
+        draft.note(wrong, &at, &key);
     }
 }
 
@@ -56,8 +80,9 @@ fn refuse_long_requests(draft: &mut Draft) {
 
 fn warnings(draft: &Draft) -> Vec<String> {
     let mut warnings = Vec::new();
-    let (config, addr) = (&draft.config, &draft.config.worker.addr);
-    if config.client.users.is_empty() && !addr.is_loopback() {
+    let config = &draft.config;
+    let open = config.doors().filter(|door| door.client.users.is_empty()).flat_map(|door| door.addrs);
+    for addr in open.filter(|addr| !addr.is_loopback()) {
         warnings.push(format!(
             "ANYONE who reaches {addr} can read and change the whole cluster: \
              no client has to authenticate; set auth.password_file, or listen on 127.0.0.1"

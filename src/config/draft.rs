@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::keys::{Items, Key, Kind, Whose};
+use super::listeners::{self, Sketch};
 use super::mistake::{Mistake, Origin, Wrong};
 use super::seed::{self, Seed};
 use super::units;
@@ -44,12 +45,22 @@ pub(super) struct Draft {
     pub(super) seeds: Vec<(Seed, Origin)>,
     /// `[[auth.users]]`.
     pub(super) users: Vec<(User, Origin)>,
+    /// `[listeners.NAME]`, in the order in which they were named.
+    pub(super) sketches: Vec<(String, Sketch)>,
+    /// Where the keys of each listener were given.
+    pub(super) listener_origins: Vec<BTreeMap<&'static str, Origin>>,
     cluster_username: Option<String>,
     cluster_password: Option<String>,
     client_password: Option<String>,
 }
 
 impl Draft {
+    /// One for the clients of a listener, which begins with what is given for all.
+    pub(super) fn beside(all: &Self, users: Vec<(User, Origin)>) -> Self {
+        let config = Config { listeners: Vec::new(), ..all.config.clone() };
+        Self { config, folder: all.folder.clone(), users, ..Self::default() }
+    }
+
     /// Notes a mistake.
     pub(super) fn note(&mut self, wrong: Wrong, at: &Origin, key: &str) {
         self.mistakes.push(wrong.at(at.clone(), key));
@@ -214,6 +225,27 @@ impl Draft {
                 None
             }
         };
+        self.finish_clients();
+        for (name, sketch) in std::mem::take(&mut self.sketches) {
+            let (listener, origins, mistakes) = listeners::finish(&name, sketch, self);
+            self.config.listeners.push(listener);
+            self.listener_origins.push(origins);
+            self.mistakes.extend(mistakes);
+        }
+    }
+
+    /// What a listener's layers gave so far.
+    pub(super) fn sketch(&mut self, name: &str) -> &mut Sketch {
+        let at = self.sketches.iter().position(|(known, _)| known == name);
+        let at = at.unwrap_or_else(|| {
+            self.sketches.push((name.to_owned(), Sketch::default()));
+            self.sketches.len() - 1
+        });
+        &mut self.sketches[at].1
+    }
+
+    /// The same for what concerns clients.
+    pub(super) fn finish_clients(&mut self) {
         self.gather_users();
         let client = &mut self.config.client;
         let own_channels = client.channels == Channels::Own;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::Config;
 use super::keys::{self, KEYS, Key, Kind, Whose};
+use super::listeners::{OWN, SECTION};
 use super::mistake::Origin;
 use super::units;
 use crate::client::User;
@@ -13,7 +14,11 @@ use crate::client::User;
 const HIDDEN: &str = "(hidden)";
 
 /// Every key that has a value, section by section, each with the place it came from.
-pub(super) fn show(config: &Config, origins: &BTreeMap<&'static str, Origin>) -> String {
+pub(super) fn show(
+    config: &Config,
+    origins: &BTreeMap<&'static str, Origin>,
+    listeners: &[BTreeMap<&'static str, Origin>],
+) -> String {
     let mut out = String::new();
     let mut section = "";
     for key in KEYS {
@@ -23,13 +28,38 @@ pub(super) fn show(config: &Config, origins: &BTreeMap<&'static str, Origin>) ->
             section = of;
             let _ = write!(out, "\n[{of}]\n");
         }
-        let line = format!("{name} = {value}");
-        let _ = match origin(key, origins) {
-            Some(origin) => writeln!(out, "{line:<40} # {origin}"),
-            None => writeln!(out, "{line}"),
-        };
+        line(&mut out, name, &value, origin(key, origins));
+    }
+    let none = BTreeMap::new();
+    for (at, listener) in config.listeners.iter().enumerate() {
+        let _ = write!(out, "\n[{SECTION}.{}]\n", listener.name);
+        let origins = listeners.get(at).unwrap_or(&none);
+        for (name, key) in OWN.iter().filter_map(|(name, path)| Some((name, keys::find(path)?))) {
+            if listener.has_own(key.path)
+                && let Some(value) = value(key, listener.config()).or_else(|| nothing(key))
+            {
+                line(&mut out, name, &value, origin(key, origins));
+            }
+        }
     }
     out
+}
+
+/// How a listener says that it has none of what all others have.
+fn nothing(key: &Key) -> Option<String> {
+    match key.kind {
+        Kind::Users => Some("[]".to_owned()),
+        Kind::Keyspace(_) => Some(quoted("")),
+        _ => None,
+    }
+}
+
+fn line(out: &mut String, name: &str, value: &str, origin: Option<&Origin>) {
+    let line = format!("{name} = {value}");
+    let _ = match origin {
+        Some(origin) => writeln!(out, "{line:<40} # {origin}"),
+        None => writeln!(out, "{line}"),
+    };
 }
 
 /// Where the value of a key came from: for a secret, perhaps from its twin; for users, also from `auth.password`.

@@ -1,7 +1,8 @@
 //! The environment: `SLOTWAY__SECTION__KEY` for every key, and three short names for what containers set most.
 
 use super::draft::{Draft, Given};
-use super::keys::{self, KEYS};
+use super::keys::{self, KEYS, Key};
+use super::listeners::{self, OWN};
 use super::mistake::{Origin, Wrong};
 use super::suggest::closest;
 
@@ -29,10 +30,19 @@ pub(super) fn read(env: &[(String, String)], draft: &mut Draft) -> Vec<String> {
             Some(path) => keys::find(path),
             None => KEYS.iter().find(|key| variable(key.path) == *name),
         };
-        if let Some(key) = known {
+        if let Some((listener, key)) = of_listener(name) {
+            draft.sketch(&listener).named(&at);
+            draft.sketch(&listener).give(key, Given::Text { text: value.clone(), loose: true }, &at);
+        } else if let Some(key) = known {
             draft.put(key, &Given::Text { text: value.clone(), loose: true }, &at);
         } else if name.starts_with(PREFIX) {
-            let variables: Vec<String> = KEYS.iter().map(|key| variable(key.path)).collect();
+            let mut variables: Vec<String> = KEYS.iter().map(|key| variable(key.path)).collect();
+            // Those of the same listener.
+            if let Some((listener, _)) =
+                name.strip_prefix("SLOTWAY__LISTENERS__").and_then(|rest| rest.split_once("__"))
+            {
+                variables.extend(OWN.iter().map(|(own, _)| variable(&format!("listeners.{listener}.{own}"))));
+            }
             let meant = nearest(name, &variables);
             let instead = meant.map_or_else(
                 || "write SLOTWAY__SECTION__KEY, such as SLOTWAY__CLUSTER__REQUEST_TIMEOUT".to_owned(),
@@ -46,6 +56,15 @@ pub(super) fn read(env: &[(String, String)], draft: &mut Draft) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// `SLOTWAY__LISTENERS__NAME__KEY`: the listener's name and its key.
+fn of_listener(variable: &str) -> Option<(String, &'static Key)> {
+    let rest = variable.strip_prefix(PREFIX)?.strip_prefix("LISTENERS__")?;
+    let (name, key) = rest.split_once("__")?;
+    let name = name.to_ascii_lowercase();
+    listeners::check_name(&name).ok()?;
+    Some((name, listeners::find(&key.to_ascii_lowercase())?))
 }
 
 /// The closest known variable, compared without the prefix that all share.

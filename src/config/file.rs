@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::draft::{Draft, Given, name};
 use super::expand::expand;
 use super::keys::{self, Kind};
+use super::listeners;
 use super::mistake::{Origin, Wrong};
 use super::suggest::{closest, instead_of};
 use crate::client::User;
@@ -85,9 +86,14 @@ impl Walk<'_> {
             match (keys::find(&path), value.get_ref()) {
                 (Some(known), DeValue::Array(users)) if matches!(known.kind, Kind::Users) => {
                     self.draft.origins.insert(known.path, at);
-                    for user in users {
-                        self.user(user);
-                    }
+                    let users = self.users(users, known.path);
+                    self.draft.users.extend(users);
+                }
+                (None, DeValue::Table(listeners)) if path == listeners::SECTION => self.listeners(listeners),
+                (None, _) if path == listeners::SECTION => {
+                    let wrong =
+                        Wrong::new("listeners are tables with names", "write [listeners.NAME], and addr below it");
+                    self.draft.note(wrong, &at, &path);
                 }
                 (Some(known), _) => {
                     let at = self.at(&value.span());
@@ -137,18 +143,72 @@ impl Walk<'_> {
         })
     }
 
-    /// One `[[auth.users]]` table.
-    fn user(&mut self, value: &Spanned<DeValue<'_>>) {
-        const PATH: &str = "auth.users";
+    /// The tables of `[listeners]`.
+    fn listeners(&mut self, listeners: &DeTable<'_>) {
+        for (name, value) in listeners {
+            let (at, path) = (self.at(&name.span()), format!("{}.{}", listeners::SECTION, name.get_ref()));
+            if name.span().start >= self.end {
+                continue;
+            }
+            let DeValue::Table(table) = value.get_ref() else {
+                let wrong = Wrong::new("a listener is a table", format!("write [{path}], and addr below it"));
+                self.draft.note(wrong, &at, &path);
+                continue;
+            };
+            match listeners::check_name(name.get_ref()) {
+                Ok(()) => self.listener(table, name.get_ref(), &at),
+                Err(wrong) => self.draft.note(wrong, &at, &path),
+            }
+        }
+    }
+
+    /// The keys of one listener.
+    fn listener(&mut self, table: &DeTable<'_>, name: &str, at: &Origin) {
+        self.draft.sketch(name).named(at);
+        for (key, value) in table {
+            let is_table = matches!(value.get_ref(), DeValue::Table(_));
+            if key.span().start >= self.end || (!is_table && value.span().start >= self.end) {
+                continue;
+            }
+            let path = format!("{}.{name}.{}", listeners::SECTION, key.get_ref());
+            let Some(known) = listeners::find(key.get_ref()) else {
+                let wrong = Wrong::new("this key is not known", listeners::instead_of(key.get_ref()));
+                self.draft.note(wrong, &self.at(&key.span()), &path);
+                continue;
+            };
+            let at = self.at(&value.span());
+            let given = match value.get_ref() {
+                DeValue::Array(users) if matches!(known.kind, Kind::Users) => {
+                    let users = self.users(users, &path);
+                    self.draft.sketch(name).give_users(users);
+                    Ok(Given::List(Vec::new()))
+                }
+                _ => self.given(value),
+            };
+            match given {
+                Ok(given) => self.draft.sketch(name).give(known, given, &at),
+                Err(wrong) => self.draft.note(wrong, &at, &path),
+            }
+        }
+    }
+
+    /// `[[auth.users]]` tables, or those of a listener.
+    fn users(&mut self, users: &[Spanned<DeValue<'_>>], path: &str) -> Vec<(User, Origin)> {
+        users.iter().filter_map(|user| self.user(user, path)).collect()
+    }
+
+    /// One of them.
+    fn user(&mut self, value: &Spanned<DeValue<'_>>, list: &str) -> Option<(User, Origin)> {
         let at = self.at(&value.span());
         let DeValue::Table(table) = value.get_ref() else {
-            let wrong = Wrong::new("a user is a table", "write [[auth.users]], and name and password below it");
-            return self.draft.note(wrong, &at, PATH);
+            let wrong = Wrong::new("a user is a table", format!("write [[{list}]], and name and password below it"));
+            self.draft.note(wrong, &at, list);
+            return None;
         };
         let (mut called, mut secret, mut whole) = (None, None, true);
         for (key, value) in table {
             let at = self.at(&value.span());
-            let path = format!("{PATH}.{}", key.get_ref());
+            let path = format!("{list}.{}", key.get_ref());
             let read = match key.get_ref().as_ref() {
                 "name" => self.given(value).and_then(|given| name(&given)).map(|name| called = Some(name)),
                 "password" | "password_file" if secret.is_some() => {
@@ -173,13 +233,14 @@ impl Walk<'_> {
             }
         }
         match (called, secret) {
-            (Some(name), Some(password)) => self.draft.users.push((User { name, password }, at)),
+            (Some(name), Some(password)) => return Some((User { name, password }, at)),
             _ if !whole => {}
-            (None, _) => self.draft.note(Wrong::new("a user has no name", "add name = \"app\""), &at, PATH),
+            (None, _) => self.draft.note(Wrong::new("a user has no name", "add name = \"app\""), &at, list),
             (Some(name), None) => {
                 let wrong = Wrong::new(format!("the user \"{name}\" has no password"), "add password_file = \"…\"");
-                self.draft.note(wrong, &at, PATH);
+                self.draft.note(wrong, &at, list);
             }
         }
+        None
     }
 }

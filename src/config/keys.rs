@@ -166,6 +166,7 @@ const LEVEL: &dyn Pick = &Words {
     at: |c| &mut c.log.level,
 };
 const FORMAT: &dyn Pick = &Words { all: &[("text", Format::Text), ("json", Format::Json)], at: |c| &mut c.log.format };
+const PROXY_PROTOCOL: &dyn Pick = &Words { all: &[("off", false), ("on", true)], at: |c| &mut c.client.proxy_protocol };
 const SELECT: &dyn Pick =
     &Words { all: &[("error", Select::Error), ("ignore", Select::Ignore)], at: |c| &mut c.client.select };
 
@@ -205,6 +206,7 @@ pub(super) static KEYS: &[Key] = &[
     key("workers", Kind::Count { at: |c| &mut c.worker.workers, least: 0, most: 1024 }),
     key("listen.addr", Kind::Address(|c| &mut c.worker.addr)),
     key("listen.unix_socket", Kind::Socket(|c| &mut c.worker.unix_socket)),
+    key("listen.proxy_protocol", Kind::Choice(PROXY_PROTOCOL)),
     key("listen.max_clients", Kind::Count { at: |c| &mut c.worker.max_clients, least: 1, most: 10_000_000 }),
     key("listen.idle_timeout", Kind::Time { at: |c| &mut c.client.idle_timeout, least: MS, zero: true }),
     secret("auth.password", Whose::Clients, false, "auth.password_file"),

@@ -77,6 +77,13 @@ impl fmt::Display for Mistake {
 pub struct Mistakes(pub Vec<Mistake>);
 
 impl Mistakes {
+    /// That the configuration could not be read at all.
+    #[must_use]
+    pub fn of_reading(error: &dyn fmt::Display) -> Self {
+        let wrong = Wrong::new(format!("it cannot be read: {error}"), "try again");
+        Self(vec![wrong.at(Origin::Default, "")])
+    }
+
     /// In the order in which a reader meets them: no place at all, the file from its top, environment, arguments.
     pub(super) fn sorted(mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by(|a, b| a.at.cmp(&b.at));

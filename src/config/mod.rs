@@ -18,8 +18,11 @@ mod env;
 mod expand;
 mod file;
 mod keys;
+mod listeners;
 mod log;
 mod mistake;
+mod reload;
+mod schema;
 mod seed;
 mod suggest;
 mod units;
@@ -28,8 +31,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::net::Addr;
+use draft::Draft;
+pub use listeners::Listener;
 pub use log::{Format, Level, Log};
 pub use mistake::{Mistake, Mistakes, Origin};
+pub use reload::{Renewed, needs_restart};
+pub use schema::schema;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,13 +54,35 @@ pub struct Config {
     pub admin: crate::admin::Options,
     /// What is logged.
     pub log: Log,
+    /// `[listeners.NAME]`: where else clients come in, and what is different for them.
+    pub listeners: Vec<Listener>,
+}
+
+/// A way in for clients, with what holds for those who take it.
+#[derive(Clone, Debug)]
+pub struct Door<'a> {
+    /// What it is called: `listen`, or the name of its `[listeners.NAME]`.
+    pub name: &'a str,
+    /// Where it listens.
+    pub addrs: Vec<Addr>,
+    /// How many clients it lets in, and how they come.
+    pub worker: &'a crate::worker::Options,
+    /// What its clients may do and cost.
+    pub client: &'a crate::client::Options,
 }
 
 impl Config {
+    /// Every listener, that of `[listen]` first.
+    pub fn doors(&self) -> impl Iterator<Item = Door<'_>> {
+        let addrs = std::iter::once(self.worker.addr.clone()).chain(self.worker.unix_socket.clone().map(Addr::Unix));
+        let first = Door { name: "listen", addrs: addrs.collect(), worker: &self.worker, client: &self.client };
+        std::iter::once(first).chain(self.listeners.iter().map(Listener::door))
+    }
+
     /// The values in use as TOML, with secrets hidden.
     #[must_use]
     pub fn effective(&self) -> String {
-        effective::show(self, &BTreeMap::new())
+        effective::show(self, &BTreeMap::new(), &[])
     }
 }
 
@@ -78,19 +108,21 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// Where each key that is no default was given.
     origins: BTreeMap<&'static str, Origin>,
+    /// The same for each listener.
+    listener_origins: Vec<BTreeMap<&'static str, Origin>>,
 }
 
 impl Loaded {
     /// The configuration in use as TOML, with the place of each value and with secrets hidden.
     #[must_use]
     pub fn effective(&self) -> String {
-        effective::show(&self.config, &self.origins)
+        effective::show(&self.config, &self.origins, &self.listener_origins)
     }
 }
 
 /// Reads every layer. Either all is right, or all that is wrong is told.
 pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
-    let mut draft = draft::Draft::default();
+    let mut draft = Draft::default();
     let read = sources.file.as_ref().is_none_or(|path| read_file(path, &sources.env, &mut draft));
     let mut warnings = env::read(&sources.env, &mut draft);
     for (flag, path, value) in &sources.flags {
@@ -102,13 +134,14 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
     draft.finish();
     warnings.extend(checks::check(&mut draft, sources.seeds_needed && read));
     if draft.mistakes.is_empty() {
-        return Ok(Loaded { config: draft.config, warnings, origins: draft.origins });
+        let Draft { config, origins, listener_origins, .. } = draft;
+        return Ok(Loaded { config, warnings, origins, listener_origins });
     }
     Err(Mistakes::sorted(draft.mistakes))
 }
 
 /// False when the file could not be read to its end, so that what is missing may stand in it.
-fn read_file(path: &Path, env: &[(String, String)], draft: &mut draft::Draft) -> bool {
+fn read_file(path: &Path, env: &[(String, String)], draft: &mut Draft) -> bool {
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) => {

@@ -5,6 +5,7 @@
 //! stream with the bytes that wait on either side of it. What the bytes mean is left to every room above.
 
 pub mod addr;
+pub mod announced;
 pub mod link;
 pub mod ready;
 pub mod stream;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::feed::{Asked, State};
+use super::own::{Heard, Parts};
 use super::topic::Standing;
 use super::{FeedId, Kind, Millis, Subscriptions, TopicId, pattern};
 use crate::cluster::Hint;
@@ -138,18 +139,19 @@ impl Subscriptions {
 
     /// Gives a message to every client of a topic, framed as each of them speaks.
     pub(super) fn spread(&mut self, id: TopicId, frame: &[u8], replies: &mut Replies) {
-        if self.spread_own(id, frame, replies) {
-            return;
-        }
         let Some(topic) = self.topics.get(id as usize) else { return };
         let body = frame.get(1..).unwrap_or_default();
+        let mut heard = Heard::new(topic.kind, frame);
         for seat in topic.seats.iter().filter(|seat| seat.told) {
             let Some(member) = self.members.get_mut(&seat.client) else { continue };
             let mark = if member.proto == Proto::Resp3 { b'>' } else { b'*' };
-            let waiting = replies.push(seat.client, |out| {
-                out.push(mark);
-                out.extend_from_slice(body);
-            });
+            let waiting = match &member.keyspace {
+                None => replies.push(seat.client, |out| {
+                    out.push(mark);
+                    out.extend_from_slice(body);
+                }),
+                Some(keyspace) => heard.tell(seat.client, keyspace, mark, member.asked.get(&id), replies),
+            };
             if waiting > self.around.max_output && !member.slow {
                 member.slow = true;
                 self.slow.push(seat.client);
@@ -280,21 +282,5 @@ impl Subscriptions {
     pub(super) fn homes_at(&self, feed: FeedId) -> Vec<TopicId> {
         let there = self.topics.iter().filter(|(_, topic)| topic.home(feed).is_some());
         there.map(|(id, _)| id as TopicId).collect()
-    }
-}
-
-/// The bulk strings of a frame, from behind its header.
-pub(super) struct Parts<'a>(pub(super) &'a [u8]);
-
-impl<'a> Iterator for Parts<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let rest = self.0.strip_prefix(b"$")?;
-        let line = memchr::memchr(b'\r', rest)?;
-        let len: usize = std::str::from_utf8(rest.get(..line)?).ok()?.parse().ok()?;
-        let (part, rest) = rest.get(line + 2..)?.split_at_checked(len)?;
-        self.0 = rest.get(2..)?;
-        Some(part)
     }
 }

@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::own::name_at_nodes;
 use super::topic::{Seat, Topic};
 use super::{Kind, Millis, Subscriptions, TopicId};
+use crate::keyspace::Keyspace;
 use crate::replies::{ClientId, Replies, Ticket};
 use crate::resp::{Proto, encode};
 
@@ -32,12 +34,15 @@ pub(super) struct Member {
     topics: [BTreeSet<TopicId>; 3],
     /// By which names, if those are not the topics' own.
     pub(super) asked: BTreeMap<TopicId, BTreeSet<Rc<[u8]>>>,
+    /// Where its keys live, if in one place.
+    pub(super) keyspace: Option<Keyspace>,
     waiting: Option<Box<Waiting>>,
 }
 
 impl Member {
-    fn new(proto: Proto) -> Self {
-        Self { proto, slow: false, topics: Default::default(), asked: BTreeMap::new(), waiting: None }
+    fn new(proto: Proto, keyspace: Option<&Keyspace>) -> Self {
+        let (topics, asked) = Default::default();
+        Self { proto, slow: false, topics, asked, keyspace: keyspace.cloned(), waiting: None }
     }
 
     fn topics(&mut self, kind: Kind) -> &mut BTreeSet<TopicId> {
@@ -82,6 +87,7 @@ impl Subscriptions {
     pub fn subscribe(
         &mut self,
         client: ClientId,
+        keyspace: Option<&Keyspace>,
         kind: Kind,
         proto: Proto,
         names: &[&[u8]],
@@ -89,8 +95,8 @@ impl Subscriptions {
     ) -> bool {
         let (mut told, mut fresh, mut left) = (Vec::new(), Vec::new(), BTreeSet::new());
         for &name in names {
-            let id = self.topic(kind, &self.name_at_nodes(kind, name));
-            let member = self.members.entry(client).or_insert_with(|| Member::new(proto));
+            let id = self.topic(kind, &name_at_nodes(keyspace, kind, name));
+            let member = self.members.entry(client).or_insert_with(|| Member::new(proto, keyspace));
             let is_new = member.topics(kind).insert(id);
             self.remember(client, id, name);
             confirm(&mut told, proto, kind.begin(), Some(name), self.count(client, kind));
@@ -180,7 +186,15 @@ impl Subscriptions {
 
     /// Ends subscriptions of `client`, which has no request under way, and tells it so: those to `names`, or all of
     /// the kind without any.
-    pub fn unsubscribe(&mut self, client: ClientId, kind: Kind, proto: Proto, names: &[&[u8]], replies: &mut Replies) {
+    pub fn unsubscribe(
+        &mut self,
+        client: ClientId,
+        keyspace: Option<&Keyspace>,
+        kind: Kind,
+        proto: Proto,
+        names: &[&[u8]],
+        replies: &mut Replies,
+    ) {
         let mut out = Vec::new();
         if names.is_empty() {
             let all = self.members.get_mut(&client).map(|member| member.topics(kind).clone()).unwrap_or_default();
@@ -196,7 +210,7 @@ impl Subscriptions {
             }
         }
         for &name in names {
-            let at_nodes = self.name_at_nodes(kind, name);
+            let at_nodes = name_at_nodes(keyspace, kind, name);
             if let Some(&id) = self.names_of(kind).get(&*at_nodes)
                 && self.is_last(client, id, name)
             {

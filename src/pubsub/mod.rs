@@ -38,7 +38,6 @@ use tokio::sync::mpsc;
 use crate::cluster::Hint;
 use crate::cluster::dial::Credentials;
 use crate::cluster::topology::Topology;
-use crate::keyspace::Keyspace;
 use crate::net::{Addr, Net, Ready, Token};
 use crate::replies::ClientId;
 use feed::{Dialed, Feed};
@@ -112,8 +111,6 @@ pub struct Surroundings {
     pub max_message: usize,
     /// How many bytes may wait for a client before it is too slow to be a subscriber.
     pub max_output: usize,
-    /// Where the keys of all clients live, if in one place.
-    pub keyspace: Option<Keyspace>,
     /// What the whole process is subscribed to.
     pub registry: Arc<Registry>,
 }
@@ -194,6 +191,11 @@ impl Subscriptions {
         if at < self.wake_at {
             self.wake_at = at;
         }
+    }
+
+    /// What it needs from outside, to be changed. Connections that are there keep what they were made with.
+    pub const fn surroundings(&mut self) -> &mut Surroundings {
+        &mut self.around
     }
 
     /// Clients whose messages piled up, and are to be closed if they still do; asking forgets them.

@@ -4,25 +4,20 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::incoming::Parts;
 use super::{Kind, Subscriptions, TopicId, pattern};
+use crate::keyspace::Keyspace;
 use crate::replies::{ClientId, Replies};
-use crate::resp::{Proto, encode};
+use crate::resp::encode;
+
+/// How nodes know what clients of a keyspace, or of none, ask for as `name`.
+pub(super) fn name_at_nodes(keyspace: Option<&Keyspace>, kind: Kind, name: &[u8]) -> Vec<u8> {
+    keyspace.map_or_else(|| name.to_vec(), |keyspace| keyspace.channel(name, kind == Kind::Pattern))
+}
 
 impl Subscriptions {
-    /// How nodes know what clients ask for as `name`.
-    pub(super) fn name_at_nodes(&self, kind: Kind, name: &[u8]) -> Vec<u8> {
-        match &self.around.keyspace {
-            Some(keyspace) => keyspace.channel(name, kind == Kind::Pattern),
-            None => name.to_vec(),
-        }
-    }
-
     /// Remembers the name by which `client` asked for a topic.
     pub(super) fn remember(&mut self, client: ClientId, id: TopicId, name: &[u8]) {
-        if self.around.keyspace.is_some()
-            && let Some(member) = self.members.get_mut(&client)
-        {
+        if let Some(member) = self.members.get_mut(&client).filter(|member| member.keyspace.is_some()) {
             member.asked.entry(id).or_default().insert(name.into());
         }
     }
@@ -44,40 +39,72 @@ impl Subscriptions {
             None => self.topics.get(id as usize).map(|topic| Rc::clone(&topic.name)).into_iter().collect(),
         }
     }
+}
 
-    /// Gives a message to the clients of a topic that it is for; false where there is no keyspace.
-    pub(super) fn spread_own(&mut self, id: TopicId, frame: &[u8], replies: &mut Replies) -> bool {
-        let Some(keyspace) = &self.around.keyspace else { return false };
-        let Some(topic) = self.topics.get(id as usize) else { return true };
-        let mut parts = Parts(frame.get(4..).unwrap_or_default());
+/// A message on its way to clients of keyspaces.
+pub(super) struct Heard<'a> {
+    is_pattern: bool,
+    frame: &'a [u8],
+    /// How the clients of one keyspace know its channel and what it says, if it is for them. Others are rare.
+    latest: Option<(Keyspace, Option<(Vec<u8>, Vec<u8>)>)>,
+}
+
+impl<'a> Heard<'a> {
+    /// For the clients of a topic of this kind.
+    pub(super) fn new(kind: Kind, frame: &'a [u8]) -> Self {
+        Self { is_pattern: kind == Kind::Pattern, frame, latest: None }
+    }
+
+    /// Gives it to a client, as often as names that it `asked` for fit; the bytes that wait for it then.
+    pub(super) fn tell(
+        &mut self,
+        client: ClientId,
+        keyspace: &Keyspace,
+        mark: u8,
+        asked: Option<&BTreeSet<Rc<[u8]>>>,
+        replies: &mut Replies,
+    ) -> usize {
+        let mut parts = Parts(self.frame.get(4..).unwrap_or_default());
         let word = parts.next();
-        let is_pattern = topic.kind == Kind::Pattern && parts.next().is_some();
-        let (Some(word), Some(channel), Some(message)) = (word, parts.next(), parts.next()) else { return true };
-        let Some((channel, message)) = keyspace.heard(channel, message) else { return true };
-        for seat in topic.seats.iter().filter(|seat| seat.told) {
-            let Some(member) = self.members.get_mut(&seat.client) else { continue };
-            let none = BTreeSet::new();
-            for asked in member.asked.get(&id).unwrap_or(&none) {
-                let fits = if is_pattern { pattern::matches(asked, &channel) } else { **asked == *channel };
-                if !fits {
-                    continue;
-                }
-                let waiting = replies.push(seat.client, |out| {
-                    out.push(if member.proto == Proto::Resp3 { b'>' } else { b'*' });
-                    out.extend_from_slice(if is_pattern { b"4\r\n" } else { b"3\r\n" });
-                    encode::bulk(out, word);
-                    if is_pattern {
-                        encode::bulk(out, asked);
-                    }
-                    encode::bulk(out, &channel);
-                    encode::bulk(out, &message);
-                });
-                if waiting > self.around.max_output && !member.slow {
-                    member.slow = true;
-                    self.slow.push(seat.client);
-                }
-            }
+        let is_pattern = self.is_pattern && parts.next().is_some();
+        let (Some(word), Some(channel), Some(message)) = (word, parts.next(), parts.next()) else { return 0 };
+        if self.latest.as_ref().is_none_or(|(latest, _)| latest != keyspace) {
+            self.latest = Some((keyspace.clone(), keyspace.heard(channel, message)));
         }
-        true
+        let Some((_, Some((channel, message)))) = &self.latest else { return 0 };
+        let mut waiting = 0;
+        for asked in asked.into_iter().flatten() {
+            let fits = if is_pattern { pattern::matches(asked, channel) } else { **asked == **channel };
+            if !fits {
+                continue;
+            }
+            waiting = replies.push(client, |out| {
+                out.push(mark);
+                out.extend_from_slice(if is_pattern { b"4\r\n" } else { b"3\r\n" });
+                encode::bulk(out, word);
+                if is_pattern {
+                    encode::bulk(out, asked);
+                }
+                encode::bulk(out, channel);
+                encode::bulk(out, message);
+            });
+        }
+        waiting
+    }
+}
+
+/// The bulk strings of a frame, from behind its header.
+pub(super) struct Parts<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0.strip_prefix(b"$")?;
+        let line = memchr::memchr(b'\r', rest)?;
+        let len: usize = std::str::from_utf8(rest.get(..line)?).ok()?.parse().ok()?;
+        let (part, rest) = rest.get(line + 2..)?.split_at_checked(len)?;
+        self.0 = rest.get(2..)?;
+        Some(part)
     }
 }

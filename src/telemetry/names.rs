@@ -109,6 +109,8 @@ metrics! {
         "Always 1; what runs is in the labels.";
     CONFIG_RELOADED = Gauge "slotway_config_last_reload_successful" []
         "Whether the configuration that was read last is in use: 1, or 0 when it was bad and the one before it stays.";
+    CONFIG_RELOADS = Counter "slotway_config_reloads_total" ["result"]
+        "How often the configuration was read again while the proxy ran.";
     DRAINING = Gauge "slotway_draining" []
         "Whether the proxy takes its leave: 1 from the signal to the end.";
     PROCESS_CPU = Counter "process_cpu_seconds_total" []

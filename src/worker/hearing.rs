@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{FEED_DIALED, FEEDS, Worker};
 use crate::backend::{self, Surroundings};
-use crate::client::Process;
+use crate::client::{self, Process};
 use crate::pubsub::{self, Subscriptions};
 
 /// The subscriptions of a worker, in the surroundings of its backend and with the same identity at the nodes.
@@ -25,11 +25,19 @@ pub(super) fn subscriptions(
         connect_timeout: options.connect_timeout,
         answer_timeout: options.request_timeout,
         max_message: options.max_reply_bytes,
-        max_output: process.options.max_subscriber_bytes,
-        keyspace: process.options.keyspace.clone(),
+        max_output: process.settings.load().clients.first().map_or(usize::MAX, |all| all.max_subscriber_bytes),
         registry: Arc::clone(&process.registry),
     };
     Subscriptions::new(around, seed)
+}
+
+/// Gives subscriptions what has changed in the configuration.
+pub(super) fn reconfigure(around: &mut pubsub::Surroundings, nodes: &backend::Options, clients: &client::Options) {
+    around.credentials.clone_from(&nodes.credentials);
+    around.connect_timeout = nodes.connect_timeout;
+    around.answer_timeout = nodes.request_timeout;
+    around.max_message = nodes.max_reply_bytes;
+    around.max_output = clients.max_subscriber_bytes;
 }
 
 impl Worker {
@@ -41,10 +49,13 @@ impl Worker {
         for id in self.room.pubsub.take_slow() {
             let Some(client) = self.clients.get(id as usize) else { continue };
             let waiting = self.room.replies.queue(id).map_or(0, |queue| queue.unwritten().len());
-            if waiting <= self.room.options.max_subscriber_bytes {
+            if waiting <= client.session.options().max_subscriber_bytes {
                 continue;
             }
-            tracing::warn!("subscriber at {} is closed: {waiting} bytes of messages wait for it", client.link.peer());
+            tracing::warn!(
+                "subscriber at {} is closed: {waiting} bytes of messages wait for it",
+                client.session.peer()
+            );
             self.slow += 1;
             self.close(id);
         }

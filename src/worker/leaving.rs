@@ -1,6 +1,5 @@
 //! How clients end: by themselves, because they are silent or slow, or because the worker drains.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Worker;
@@ -42,7 +41,7 @@ impl Worker {
         }
         self.room.pubsub.forget(id, &mut self.room.replies);
         client.link.finish();
-        self.tally().clients.fetch_sub(1, Ordering::Relaxed);
+        self.count_out(client.session.door());
     }
 
     /// Closes clients that were silent for too long, that do not take their last replies, or that hinder a drain.
@@ -51,7 +50,7 @@ impl Worker {
         if self.mailbox.is_draining() && self.draining_since.is_none() {
             self.draining_since = Some(self.room.now);
         }
-        let (now, idle) = (self.room.now, self.room.options.idle_timeout.as_millis() as Millis);
+        let now = self.room.now;
         let overdue = self.draining_since.is_some_and(|since| now >= since + self.drain.as_millis() as Millis);
         let ids: Vec<ClientId> = self.clients.iter().map(|(id, _)| id as ClientId).collect();
         for id in ids {
@@ -60,6 +59,7 @@ impl Worker {
             let is_quiet = queue.is_some_and(|queue| queue.in_flight() == 0);
             // A subscriber is silent by nature.
             let is_quiet = is_quiet && !self.room.pubsub.has(id);
+            let idle = client.session.idle_limit();
             let is_late = client.leaving_since.is_some_and(|since| now >= since + LINGER_MS);
             if is_late || overdue || (idle > 0 && is_quiet && client.session.idle_ms(now) >= idle) {
                 self.close(id);
@@ -68,7 +68,7 @@ impl Worker {
             }
         }
         let leaving = self.clients.iter().any(|(_, client)| client.leaving_since.is_some());
-        if leaving || idle > 0 || self.draining_since.is_some() {
+        if leaving || self.has_idle_limit() || self.draining_since.is_some() {
             self.sweeper.arm(SWEEP);
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{GAUGES, LETTERS, MAIL, MAP, SWEEPER};
+use super::{GAUGES, LETTERS, MAIL, MAP, SETTINGS, SWEEPER};
 use crate::client::desk::{Answer, Question};
 use crate::net::{Accepted, Ready};
 
@@ -34,7 +34,7 @@ pub(super) struct Letters {
 /// Where other threads leave word for a worker.
 pub struct Mailbox {
     pub(super) ready: Arc<Ready>,
-    accepted: Mutex<Vec<Accepted>>,
+    accepted: Mutex<Vec<(usize, Accepted)>>,
     letters: Mutex<Letters>,
     draining: AtomicBool,
 }
@@ -51,13 +51,13 @@ impl Default for Mailbox {
 }
 
 impl Mailbox {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Accepted>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(usize, Accepted)>> {
         // A push cannot stop half-way, so a poisoned list is still a whole one.
         self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the connections that were handed over.
-    pub(super) fn take(&self) -> Vec<Accepted> {
+    pub(super) fn take(&self) -> Vec<(usize, Accepted)> {
         std::mem::take(&mut *self.lock())
     }
 
@@ -103,15 +103,20 @@ impl Mailbox {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Hands a new connection over.
-    pub fn hand_over(&self, connection: Accepted) {
-        self.lock().push(connection);
+    /// Hands a new connection over, which came by the listener `door`.
+    pub fn hand_over(&self, door: usize, connection: Accepted) {
+        self.lock().push((door, connection));
         self.ready.push(MAIL);
     }
 
     /// Says that there is a new map.
     pub fn new_map(&self) {
         self.ready.push(MAP);
+    }
+
+    /// Says that there are new settings.
+    pub fn new_settings(&self) {
+        self.ready.push(SETTINGS);
     }
 
     /// Asks the worker to show what takes a look at every client.

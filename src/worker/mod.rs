@@ -12,14 +12,17 @@
 //! the end of the turn. New connections come through the [`Mailbox`]; deadlines through one timer.
 
 mod desk;
+mod greeting;
 mod hearing;
 mod leaving;
 mod mailbox;
 mod sampling;
+mod settings;
 mod timer;
 
 use std::future::poll_fn;
 use std::mem;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -34,7 +37,7 @@ use crate::client::process::Tally;
 use crate::client::{Process, Room, Session, errands};
 use crate::cluster::Hint;
 use crate::cluster::topology::Topology;
-use crate::net::{Addr, Link, Net, Ready, Token};
+use crate::net::{Addr, Link, Net, Ready, Stream, Token};
 use crate::replies::ClientId;
 use crate::resp::request::Args;
 use leaving::SWEEP;
@@ -94,6 +97,8 @@ const FEED_TIMER: Token = OWN + 7;
 const LETTERS: Token = OWN + 8;
 const DESK: Token = OWN + 9;
 const GAUGES: Token = OWN + 10;
+const SETTINGS: Token = OWN + 11;
+const GREETED: Token = OWN + 12;
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -133,6 +138,8 @@ pub struct Worker {
     ready: Arc<Ready>,
     mailbox: Arc<Mailbox>,
     mailboxes: Arc<[Arc<Mailbox>]>,
+    /// Connections that have said whose they are.
+    greeted: greeting::Greetings,
     /// Questions that other workers have not all answered.
     open: Slab<desk::Open>,
     map: arc_swap::Cache<Arc<arc_swap::ArcSwap<Topology>>, Arc<Topology>>,
@@ -193,6 +200,7 @@ impl Worker {
             ready,
             mailbox: parts.mailbox,
             mailboxes: parts.mailboxes,
+            greeted: greeting::Greetings::default(),
             open: Slab::new(),
             adopted: 0,
             started: Instant::now(),
@@ -287,6 +295,8 @@ impl Worker {
                 self.look_at_pause();
                 self.look_at_lore(false);
             }
+            SETTINGS => self.look_at_settings(),
+            GREETED => self.take_greeted(),
             LETTERS => self.read_letters(),
             DESK => self.work_at_desk(),
             RESUME => {}
@@ -300,25 +310,22 @@ impl Worker {
 
     fn take_mail(&mut self) {
         let accepted = self.mailbox.take();
-        for connection in accepted {
-            match connection.into_stream() {
-                Ok(stream) => self.welcome(stream),
-                Err(error) => {
-                    tracing::warn!("a new connection cannot be used: {error}");
-                    self.tally().clients.fetch_sub(1, Ordering::Relaxed);
-                }
-            }
+        for (door, connection) in accepted {
+            self.receive(door, connection);
         }
     }
 
-    fn welcome(&mut self, stream: crate::net::Stream) {
+    /// A connection of `peer` becomes a client.
+    fn welcome(&mut self, door: usize, stream: Stream, peer: &str) {
         let id = self.room.replies.open();
         let entry = self.clients.vacant_entry();
         debug_assert_eq!(entry.key(), id as usize, "clients and their queues must have the same ids");
         let number = self.room.process.accepted.fetch_add(1, Ordering::Relaxed) + 1;
-        let session = Session::new(number, &stream.peer(), &stream.local(), self.room.now);
+        let terms = Rc::clone(self.room.terms(door));
+        let session = Session::new(number, terms, peer, &stream.local(), self.room.now);
+        let idle = session.idle_limit();
         entry.insert(Client { link: Link::new(stream, self.ready.waker(id)), session, leaving_since: None });
-        if !self.room.options.idle_timeout.is_zero() {
+        if idle > 0 {
             self.sweeper.arm(SWEEP);
         }
         self.read_client(id);
@@ -329,7 +336,7 @@ impl Worker {
         self.room.replies.touch(id);
         for _ in 0..READS_A_TURN {
             let Some(client) = self.clients.get_mut(id as usize) else { return };
-            if client.leaving_since.is_some() || !client.session.may_read(&self.room.options) {
+            if client.leaving_since.is_some() || !client.session.may_read() {
                 return;
             }
             let received = match client.link.read(&mut self.scratch) {
@@ -432,6 +439,12 @@ impl Worker {
         if let Some(until) = self.room.lore_until {
             self.timer.arm_at(self.started + Duration::from_millis(until + 1));
         }
+    }
+
+    /// A client of this listener is gone.
+    fn count_out(&self, door: usize) {
+        self.tally().clients.fetch_sub(1, Ordering::Relaxed);
+        self.room.process.door(door).clients.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn tally(&self) -> &Tally {

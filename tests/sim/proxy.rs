@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use slotway::config::Config;
 use slotway::demo::embedded::{NodeId, Options, slot};
-use slotway::net::Addr;
+use slotway::net::{Addr, Net};
+use slotway::reload::Reloads;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
@@ -24,10 +26,20 @@ async fn start(stage: Stage, change: impl FnOnce(&mut Config), shutdown: impl Fu
     config.admin.addr = None;
     config.cluster.seeds = stage.seeds;
     change(&mut config);
+    start_with(stage.net, config, None, shutdown).await
+}
+
+/// Starts a proxy of this configuration, which may be read again.
+pub(crate) async fn start_with(
+    net: Arc<dyn Net>,
+    config: Config,
+    reloads: Option<Reloads>,
+    shutdown: impl Future<Output = ()> + 'static,
+) -> Addr {
     let (bound, addrs) = oneshot::channel();
     tokio::task::spawn_local(async move {
         let ready = |addrs: &[Addr]| bound.send(addrs[0].clone()).expect("the scenario waits for the address");
-        slotway::run_local(config, stage.net, ready, shutdown).await.expect("the proxy runs");
+        slotway::run_local_with(config, reloads, net, ready, shutdown).await.expect("the proxy runs");
     });
     addrs.await.expect("the proxy starts")
 }
