@@ -50,9 +50,13 @@ fn whole(status: &Status) -> Vec<Problem> {
         let age = cluster.map_age_seconds;
         problems.push(Problem::warn(None, format!("no node has confirmed the map for {age:.0} s")));
     }
-    let clients = &status.clients;
-    if clients.connected as f64 >= clients.max as f64 * CLIENTS_FULL {
-        problems.push(Problem::warn(None, format!("{} of {} clients are connected", clients.connected, clients.max)));
+    for of in status.listeners.iter().filter(|of| of.connected as f64 >= of.max as f64 * CLIENTS_FULL) {
+        let by = if status.listeners.len() > 1 { format!(" by the listener {}", of.name) } else { String::new() };
+        problems.push(Problem::warn(None, format!("{} of {} clients are connected{by}", of.connected, of.max)));
+    }
+    if !status.config_good {
+        let text = "the configuration that was read last is bad: the one from before stays in use (see the log)";
+        problems.push(Problem::warn(None, text));
     }
     problems
 }
@@ -120,7 +124,7 @@ fn middle_p99(nodes: &[NodeStatus]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::status::{Cluster, Latency, NodeError};
+    use crate::admin::status::{Cluster, Latency, ListenerStatus, NodeError};
 
     fn node(addr: &str, p99_us: f64) -> NodeStatus {
         let latency = Latency { p50_us: Some(p99_us / 2.0), p99_us: Some(p99_us) };
@@ -131,7 +135,8 @@ mod tests {
     fn well() -> Status {
         let cluster = Cluster { map_version: 1, slots_covered: 16384, ..Cluster::default() };
         let mut status = Status { cluster, now_ms: 1_000_000, ..Status::default() };
-        status.clients.max = 100;
+        status.config_good = true;
+        status.listeners = vec![ListenerStatus { name: "listen".to_owned(), max: 100, ..ListenerStatus::default() }];
         status.nodes = vec![node("a", 900.0), node("b", 1_000.0), node("c", 1_100.0)];
         status
     }
@@ -150,6 +155,19 @@ mod tests {
     fn a_cluster_that_is_well_has_no_problems() {
         assert_eq!(judged(|_| {}), [""; 0]);
         assert_eq!(judged(|status| error(status, 0, "WRONGTYPE no")), [""; 0]);
+    }
+
+    #[test]
+    fn a_full_listener_and_a_bad_configuration_are_told() {
+        let full = |status: &mut Status| status.listeners[0].connected = 95;
+        assert_eq!(judged(full), ["warn 95 of 100 clients are connected"]);
+        let found = judged(|status| {
+            full(status);
+            status.listeners.push(ListenerStatus { name: "reads".to_owned(), max: 9, ..ListenerStatus::default() });
+            status.config_good = false;
+        });
+        assert_eq!(found[0], "warn 95 of 100 clients are connected by the listener listen");
+        assert!(found[1].contains("configuration that was read last is bad"), "{found:?}");
     }
 
     #[test]

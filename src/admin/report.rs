@@ -6,14 +6,25 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::history::{LATENCY_LOOKS, Look, RATE_LOOKS, Window, round};
-use super::status::{Clients, Cluster, Count, Latency, NodeError, NodeStatus, Range, Rates, Slow, Status, Totals};
+use super::status::{
+    Clients, Cluster, Count, Latency, ListenerStatus, NodeError, NodeStatus, Range, Rates, Slow, Status, Totals,
+};
 use super::{Admin, problems, scrape};
-use crate::client::Process;
+use crate::client::{Door, Process};
 use crate::cluster::topology::{Node, Role, Topology, UNOWNED};
 use crate::telemetry::{CLASSES, Counter, Distribution, Fault, LastError, SlowRequest, Tally, wall_clock};
 
 /// How many slow requests are shown.
 const SLOW: usize = 32;
+
+fn listener(door: &Door) -> ListenerStatus {
+    ListenerStatus {
+        name: door.name.to_string(),
+        addrs: door.addrs.iter().map(ToString::to_string).collect(),
+        connected: door.clients.load(Ordering::Relaxed),
+        max: door.max_clients(),
+    }
+}
 
 impl Admin {
     /// The status now.
@@ -32,6 +43,8 @@ impl Admin {
             uptime_seconds: process.uptime().as_secs(),
             workers: process.tallies.len(),
             listen: self.parts.listen.iter().map(ToString::to_string).collect(),
+            listeners: process.doors.iter().map(listener).collect(),
+            config_good: process.config_is_good.load(Ordering::Relaxed),
             clients: Clients {
                 connected: process.clients(),
                 max: process.max_clients(),

@@ -22,6 +22,8 @@ pub struct Status {
     pub uptime_seconds: u64,
     pub workers: usize,
     pub listen: Vec<String>,
+    pub listeners: Vec<ListenerStatus>,
+    pub config_good: bool,
     pub problems: Vec<Problem>,
     pub clients: Clients,
     pub rates: Rates,
@@ -36,6 +38,16 @@ pub struct Status {
     pub commands: Vec<Count>,
     pub errors: Vec<Count>,
     pub slowlog: Vec<Slow>,
+}
+
+/// One listener.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "docs/status.md tells what each field means")]
+pub struct ListenerStatus {
+    pub name: String,
+    pub addrs: Vec<String>,
+    pub connected: usize,
+    pub max: usize,
 }
 
 /// Clients as they are now.

@@ -36,6 +36,7 @@ mod pinned;
 pub mod process;
 mod proxy;
 mod publish;
+mod renewal;
 pub mod rights;
 mod roster;
 mod session;

@@ -1,7 +1,7 @@
 //! Checks over several keys: values that are each right and together wrong, and what deserves a warning.
 
 use super::draft::Draft;
-use super::listeners;
+use super::keys;
 use super::mistake::{Origin, Wrong};
 use crate::net::Addr;
 
@@ -56,7 +56,7 @@ fn refuse_one_address_for_both(draft: &mut Draft) {
                 "addr"
             };
             let origin = origins.get(format!("listen.{name}").as_str()).cloned().unwrap_or(Origin::Default);
-            let section = if at == 0 { "listen".to_owned() } else { format!("{}.{}", listeners::SECTION, door.name) };
+            let section = if at == 0 { "listen".to_owned() } else { format!("{}.{}", keys::LISTENERS, door.name) };
             take(addr, format!("{section}.{name}"), origin);
         }
     }

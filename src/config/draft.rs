@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::given::{Given, Sketch};
 use super::keys::{Items, Key, Kind, Whose};
-use super::listeners::{self, Sketch};
 use super::mistake::{Mistake, Origin, Wrong};
 use super::seed::{self, Seed};
 use super::units;
@@ -16,19 +16,6 @@ use crate::admin::Token;
 use crate::backend::Credentials;
 use crate::client::{Channels, User};
 use crate::keyspace::Keyspace;
-
-/// A value as a source gave it.
-pub(super) enum Given {
-    /// A text. `loose` when the source has nothing but text (environment, arguments, an expanded `${NAME}`), so
-    /// that numbers and lists are read from it too.
-    Text { text: String, loose: bool },
-    /// A whole number.
-    Integer(i64),
-    /// A list; each element, or what is wrong with it, with its place.
-    List(Vec<(Result<Self, Wrong>, Origin)>),
-    /// Anything else, by its name: no key takes it.
-    Other(&'static str),
-}
 
 /// A configuration under construction.
 #[derive(Default)]
@@ -226,12 +213,6 @@ impl Draft {
             }
         };
         self.finish_clients();
-        for (name, sketch) in std::mem::take(&mut self.sketches) {
-            let (listener, origins, mistakes) = listeners::finish(&name, sketch, self);
-            self.config.listeners.push(listener);
-            self.listener_origins.push(origins);
-            self.mistakes.extend(mistakes);
-        }
     }
 
     /// What a listener's layers gave so far.

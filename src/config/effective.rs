@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Config;
-use super::keys::{self, KEYS, Key, Kind, Whose};
-use super::listeners::{OWN, SECTION};
+use super::keys::{self, KEYS, Key, Kind, LISTENERS, Whose};
+use super::listeners::OWN;
 use super::mistake::Origin;
 use super::units;
 use crate::client::User;
@@ -32,7 +32,7 @@ pub(super) fn show(
     }
     let none = BTreeMap::new();
     for (at, listener) in config.listeners.iter().enumerate() {
-        let _ = write!(out, "\n[{SECTION}.{}]\n", listener.name);
+        let _ = write!(out, "\n[{LISTENERS}.{}]\n", listener.name);
         let origins = listeners.get(at).unwrap_or(&none);
         for (name, key) in OWN.iter().filter_map(|(name, path)| Some((name, keys::find(path)?))) {
             if listener.has_own(key.path)

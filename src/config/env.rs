@@ -1,6 +1,7 @@
 //! The environment: `SLOTWAY__SECTION__KEY` for every key, and three short names for what containers set most.
 
-use super::draft::{Draft, Given};
+use super::draft::Draft;
+use super::given::Given;
 use super::keys::{self, KEYS, Key};
 use super::listeners::{self, OWN};
 use super::mistake::{Origin, Wrong};

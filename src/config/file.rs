@@ -8,8 +8,9 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::draft::{Draft, Given, name};
+use super::draft::{Draft, name};
 use super::expand::expand;
+use super::given::Given;
 use super::keys::{self, Kind};
 use super::listeners;
 use super::mistake::{Origin, Wrong};
@@ -89,8 +90,8 @@ impl Walk<'_> {
                     let users = self.users(users, known.path);
                     self.draft.users.extend(users);
                 }
-                (None, DeValue::Table(listeners)) if path == listeners::SECTION => self.listeners(listeners),
-                (None, _) if path == listeners::SECTION => {
+                (None, DeValue::Table(listeners)) if path == keys::LISTENERS => self.listeners(listeners),
+                (None, _) if path == keys::LISTENERS => {
                     let wrong =
                         Wrong::new("listeners are tables with names", "write [listeners.NAME], and addr below it");
                     self.draft.note(wrong, &at, &path);
@@ -146,7 +147,7 @@ impl Walk<'_> {
     /// The tables of `[listeners]`.
     fn listeners(&mut self, listeners: &DeTable<'_>) {
         for (name, value) in listeners {
-            let (at, path) = (self.at(&name.span()), format!("{}.{}", listeners::SECTION, name.get_ref()));
+            let (at, path) = (self.at(&name.span()), format!("{}.{}", keys::LISTENERS, name.get_ref()));
             if name.span().start >= self.end {
                 continue;
             }
@@ -170,7 +171,7 @@ impl Walk<'_> {
             if key.span().start >= self.end || (!is_table && value.span().start >= self.end) {
                 continue;
             }
-            let path = format!("{}.{name}.{}", listeners::SECTION, key.get_ref());
+            let path = format!("{}.{name}.{}", keys::LISTENERS, key.get_ref());
             let Some(known) = listeners::find(key.get_ref()) else {
                 let wrong = Wrong::new("this key is not known", listeners::instead_of(key.get_ref()));
                 self.draft.note(wrong, &self.at(&key.span()), &path);
@@ -180,7 +181,7 @@ impl Walk<'_> {
             let given = match value.get_ref() {
                 DeValue::Array(users) if matches!(known.kind, Kind::Users) => {
                     let users = self.users(users, &path);
-                    self.draft.sketch(name).give_users(users);
+                    self.draft.sketch(name).users = users;
                     Ok(Given::List(Vec::new()))
                 }
                 _ => self.given(value),

@@ -200,6 +200,9 @@ const fn secret(path: &'static str, whose: Whose, in_file: bool, twin: &'static 
     key(path, Kind::Secret { whose, in_file, twin })
 }
 
+/// The section of further listeners, whose keys are those of other sections.
+pub(super) const LISTENERS: &str = "listeners";
+
 /// Every key there is, in the order in which it is shown.
 #[rustfmt::skip] // One row a key.
 pub(super) static KEYS: &[Key] = &[

@@ -5,16 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, Given};
-use super::keys::{self, Key, Kind};
+use super::draft::Draft;
+use super::given::{Given, Sketch};
+use super::keys::{self, Key, Kind, LISTENERS};
 use super::mistake::{Mistake, Origin, Wrong};
 use super::suggest::closest;
 use super::{Config, Door};
-use crate::client::User;
 use crate::net::Addr;
 
-/// The section.
-pub(super) const SECTION: &str = "listeners";
 /// The longest name of a listener, in bytes.
 const LONGEST: usize = 32;
 
@@ -82,30 +80,6 @@ impl Listener {
     }
 }
 
-/// What the layers gave for one listener, in their order.
-#[derive(Default)]
-pub(super) struct Sketch {
-    /// Where it is named first.
-    at: Option<Origin>,
-    keys: Vec<(&'static Key, Given, Origin)>,
-    /// Its `users`, where they are a list in the file.
-    users: Vec<(User, Origin)>,
-}
-
-impl Sketch {
-    pub(super) fn named(&mut self, at: &Origin) {
-        self.at.get_or_insert_with(|| at.clone());
-    }
-
-    pub(super) fn give(&mut self, key: &'static Key, given: Given, at: &Origin) {
-        self.keys.push((key, given, at.clone()));
-    }
-
-    pub(super) fn give_users(&mut self, users: Vec<(User, Origin)>) {
-        self.users = users;
-    }
-}
-
 /// The key of all whose place a listener's key takes.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     OWN.iter().find(|(own, _)| *own == name).and_then(|(_, path)| keys::find(path))
@@ -135,12 +109,18 @@ pub(super) fn check_name(name: &str) -> Result<(), Wrong> {
     Err(Wrong::new(format!("a listener cannot be called \"{name}\""), instead))
 }
 
-/// Puts together a listener of a finished draft; where its keys were given, and what is wrong with them.
-pub(super) fn finish(
-    name: &str,
-    sketch: Sketch,
-    all: &Draft,
-) -> (Listener, BTreeMap<&'static str, Origin>, Vec<Mistake>) {
+/// Puts the listeners of a finished draft together.
+pub(super) fn finish(draft: &mut Draft) {
+    for (name, sketch) in std::mem::take(&mut draft.sketches) {
+        let (listener, origins, mistakes) = put_together(&name, sketch, draft);
+        draft.config.listeners.push(listener);
+        draft.listener_origins.push(origins);
+        draft.mistakes.extend(mistakes);
+    }
+}
+
+/// One of them; where its keys were given, and what is wrong with them.
+fn put_together(name: &str, sketch: Sketch, all: &Draft) -> (Listener, BTreeMap<&'static str, Origin>, Vec<Mistake>) {
     let mut draft = Draft::beside(all, sketch.users);
     let is_auth = |(key, ..): &(&Key, Given, Origin)| key.path.starts_with("auth.");
     if sketch.keys.iter().any(is_auth) {
@@ -167,9 +147,16 @@ pub(super) fn finish(
     }
     let own_path = |key: &str| {
         let own = OWN.iter().find(|(_, path)| *path == key).map(|(own, _)| format!(".{own}"));
-        format!("{SECTION}.{name}{}", own.unwrap_or_default())
+        format!("{LISTENERS}.{name}{}", own.unwrap_or_default())
     };
-    let mistakes = draft.mistakes.into_iter().map(|mistake| Mistake { key: own_path(&mistake.key), ..mistake });
+    // A listener's keys of [auth] have no section.
+    let own = |text: &str| text.replace("auth.", "");
+    let mistakes = draft.mistakes.into_iter().map(|Mistake { at, key, wrong, instead }| Mistake {
+        at,
+        key: own_path(&key),
+        wrong: own(&wrong),
+        instead: own(&instead),
+    });
     let mistakes = mistakes.collect();
     (Listener { name: name.to_owned(), given, config: draft.config }, draft.origins, mistakes)
 }

@@ -17,6 +17,7 @@ mod effective;
 mod env;
 mod expand;
 mod file;
+mod given;
 mod keys;
 mod listeners;
 mod log;
@@ -126,12 +127,13 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
     let read = sources.file.as_ref().is_none_or(|path| read_file(path, &sources.env, &mut draft));
     let mut warnings = env::read(&sources.env, &mut draft);
     for (flag, path, value) in &sources.flags {
-        let given = draft::Given::Text { text: value.clone(), loose: true };
+        let given = given::Given::Text { text: value.clone(), loose: true };
         if let Some(key) = keys::find(path) {
             draft.put(key, &given, &Origin::Flag(flag));
         }
     }
     draft.finish();
+    listeners::finish(&mut draft);
     warnings.extend(checks::check(&mut draft, sources.seeds_needed && read));
     if draft.mistakes.is_empty() {
         let Draft { config, origins, listener_origins, .. } = draft;

@@ -6,8 +6,8 @@
 
 use super::Config;
 use super::effective::value;
-use super::keys::{self, KEYS, Key, Kind, Whose};
-use super::listeners::{Listener, OWN, SECTION};
+use super::keys::{self, KEYS, Key, Kind, LISTENERS, Whose};
+use super::listeners::{Listener, OWN};
 
 /// The keys that change while the proxy runs.
 const LIVE: &[&str] = &[
@@ -92,13 +92,13 @@ impl Config {
         }
         let is_named = |among: &[Listener], name: &str| among.iter().any(|listener| listener.name == name);
         for listener in listeners.iter().filter(|listener| !is_named(&self.listeners, &listener.name)) {
-            restart.push(format!("{SECTION}.{}", listener.name));
+            restart.push(format!("{LISTENERS}.{}", listener.name));
         }
         for old in &self.listeners {
             match listeners.iter().find(|new| new.name == old.name) {
                 Some(new) => config.listeners.push(old.renewed(new, &mut changed, &mut restart)),
                 None => {
-                    restart.push(format!("{SECTION}.{}", old.name));
+                    restart.push(format!("{LISTENERS}.{}", old.name));
                     config.listeners.push(old.clone());
                 }
             }
@@ -115,7 +115,7 @@ impl Listener {
             let Some(key) = keys::find(path) else { continue };
             let is_own = self.has_own(path) || new.has_own(path);
             let has_changed = self.has_own(path) != new.has_own(path) || differ(key, self.config(), new.config());
-            let told = format!("{SECTION}.{}.{name}", self.name);
+            let told = format!("{LISTENERS}.{}.{name}", self.name);
             if needs_restart(path) {
                 // What it has from all listeners is told of these.
                 keep(key, self.config(), listener.config_mut());

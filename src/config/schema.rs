@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::Config;
 use super::effective::value;
-use super::keys::{self, KEYS, Key, Kind};
-use super::listeners::{OWN, SECTION};
+use super::keys::{self, KEYS, Key, Kind, LISTENERS};
+use super::listeners::OWN;
 use super::units::show_size;
 
 /// Where the comments are.
@@ -45,7 +45,7 @@ pub fn schema() -> String {
         "propertyNames": { "pattern": NAME },
         "additionalProperties": table(own.collect()),
     });
-    top.insert(SECTION.to_owned(), listeners);
+    top.insert(LISTENERS.to_owned(), listeners);
     let mut schema = table(top);
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("$schema".to_owned(), json!("http://json-schema.org/draft-07/schema#"));

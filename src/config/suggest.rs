@@ -38,7 +38,7 @@ pub(super) fn instead_of(path: &str) -> String {
 pub(super) fn sections() -> Vec<&'static str> {
     let mut names: Vec<&str> = KEYS.iter().map(|key| split(key.path).0).filter(|name| is_section(name)).collect();
     names.dedup();
-    names.push(super::listeners::SECTION);
+    names.push(super::keys::LISTENERS);
     names
 }
 

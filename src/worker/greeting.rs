@@ -43,6 +43,12 @@ impl Worker {
         }
     }
 
+    /// A client of this listener is gone, or what might have become one.
+    pub(super) fn count_out(&self, door: usize) {
+        self.tally().clients.fetch_sub(1, Ordering::Relaxed);
+        self.room.process.door(door).clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
     fn greet(&self, door: usize, mut stream: Stream) {
         let (list, ready) = (Rc::clone(&self.greeted), Arc::clone(&self.ready));
         tokio::task::spawn_local(async move {

@@ -441,12 +441,6 @@ impl Worker {
         }
     }
 
-    /// A client of this listener is gone.
-    fn count_out(&self, door: usize) {
-        self.tally().clients.fetch_sub(1, Ordering::Relaxed);
-        self.room.process.door(door).clients.fetch_sub(1, Ordering::Relaxed);
-    }
-
     fn tally(&self) -> &Tally {
         self.room.process.tally(self.index)
     }

@@ -19,6 +19,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 pub(crate) struct Proxy {
     addr: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
+    id: u32,
     _process: Running,
 }
 
@@ -38,7 +39,7 @@ impl Proxy {
     pub(crate) fn try_start(seeds: &[SocketAddr], args: &[&str], env: &[(&str, &str)]) -> Result<Self, String> {
         if super::direct() {
             let server = Server::start(&Options::default()).map_err(|error| error.to_string())?;
-            return Ok(Self { addr: server.addr(), log: Arc::default(), _process: Running::Server(server) });
+            return Ok(Self { addr: server.addr(), log: Arc::default(), id: 0, _process: Running::Server(server) });
         }
         let program = std::env::var("LIVE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_slotway").to_owned());
         let seeds = seeds.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
@@ -51,6 +52,7 @@ impl Proxy {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let keeper = Keeper::new(None).map_err(|error| error.to_string())?;
         let mut process = keeper.spawn(&mut command).map_err(|error| format!("start {program}: {error}"))?;
+        let id = process.child().id();
         let stderr = process.child().stderr.take().ok_or("no stderr")?;
         let log = Arc::<Mutex<Vec<String>>>::default();
         let (ready, readiness) = mpsc::channel();
@@ -65,7 +67,7 @@ impl Proxy {
             }
         });
         match readiness.recv_timeout(LIMIT) {
-            Ok(addr) => Ok(Self { addr, log, _process: Running::Binary(process) }),
+            Ok(addr) => Ok(Self { addr, log, id, _process: Running::Binary(process) }),
             Err(_) => Err(format!(
                 "{program} did not log `{READY}ADDR` within {LIMIT:?} ({:?}); its log:\n{}",
                 process.ended().map_err(|error| error.to_string())?,
@@ -77,6 +79,16 @@ impl Proxy {
     /// Where clients connect.
     pub(crate) const fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Its process, to send signals to.
+    pub(crate) const fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The port, as text for a tool's argument.
