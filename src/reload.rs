@@ -10,6 +10,7 @@
 //! Runs on the control thread. Workers get the new settings as they get a new map: a value that is published, and a
 //! word on their ready list. No request waits for any of this.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -143,7 +144,8 @@ impl Rooms {
         let Renewed { config, restart, .. } = renewed;
         let mut effective = config.effective();
         if !restart.is_empty() {
-            effective.push_str(&format!("\n# Changed, and in use after a restart: {}\n", restart.join(", ")));
+            // Writing to a string cannot fail.
+            let _ = writeln!(effective, "\n# Changed, and in use after a restart: {}", restart.join(", "));
         }
         for (at, door) in config.doors().enumerate() {
             self.process.door(at).set_max_clients(door.worker.max_clients);

@@ -48,8 +48,11 @@ fn read_again(settings: &Settings) -> Read {
     Box::new(move || {
         let sources = settings.sources(true);
         Box::pin(async move {
-            let reading = tokio::task::spawn_blocking(move || load(&sources));
-            reading.await.unwrap_or_else(|error| Err(Mistakes::of_reading(&error)))
+            let (done, read) = tokio::sync::oneshot::channel();
+            let thread = std::thread::Builder::new().name("configuration".to_owned());
+            let started = thread.spawn(move || done.send(load(&sources)).is_ok());
+            started.map_err(|error| Mistakes::of_reading(&error))?;
+            read.await.unwrap_or_else(|error| Err(Mistakes::of_reading(&error)))
         })
     })
 }

@@ -4,6 +4,8 @@
 //! which stays as it is and is named. A key that is not in [`LIVE`] needs one: whoever adds a key to that list also sees
 //! to it that its room takes it up.
 
+use std::mem::swap;
+
 use super::Config;
 use super::effective::value;
 use super::keys::{self, KEYS, Key, Kind, LISTENERS, Whose};
@@ -95,13 +97,13 @@ impl Config {
             restart.push(format!("{LISTENERS}.{}", listener.name));
         }
         for old in &self.listeners {
-            match listeners.iter().find(|new| new.name == old.name) {
-                Some(new) => config.listeners.push(old.renewed(new, &mut changed, &mut restart)),
-                None => {
-                    restart.push(format!("{LISTENERS}.{}", old.name));
-                    config.listeners.push(old.clone());
-                }
-            }
+            let listener = if let Some(new) = listeners.iter().find(|new| new.name == old.name) {
+                old.renewed(new, &mut changed, &mut restart)
+            } else {
+                restart.push(format!("{LISTENERS}.{}", old.name));
+                old.clone()
+            };
+            config.listeners.push(listener);
         }
         Renewed { config, changed, restart }
     }
@@ -154,11 +156,11 @@ fn keep(key: &Key, old: &Config, new: &mut Config) {
         Kind::Count { at, .. } | Kind::Size { at, .. } => *at(new) = *at(&mut old),
         Kind::Small { at, .. } => *at(new) = *at(&mut old),
         Kind::Time { at, .. } | Kind::Switch { at, .. } => *at(new) = *at(&mut old),
-        Kind::Address(at) => *at(new) = at(&mut old).clone(),
-        Kind::MaybeAddress(at) => *at(new) = at(&mut old).clone(),
-        Kind::Hosts(at) | Kind::Commands { at, .. } => *at(new) = at(&mut old).clone(),
-        Kind::Socket(at) => *at(new) = at(&mut old).clone(),
-        Kind::Keyspace(at) => *at(new) = at(&mut old).clone(),
+        Kind::Address(at) => swap(at(new), at(&mut old)),
+        Kind::MaybeAddress(at) => swap(at(new), at(&mut old)),
+        Kind::Hosts(at) | Kind::Commands { at, .. } => swap(at(new), at(&mut old)),
+        Kind::Socket(at) => swap(at(new), at(&mut old)),
+        Kind::Keyspace(at) => swap(at(new), at(&mut old)),
         Kind::Choice(pick) => {
             let word = pick.word(&mut old);
             let is_known = pick.put(new, word);

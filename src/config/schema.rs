@@ -34,7 +34,7 @@ pub fn schema() -> String {
             (section, name) => drop(sections.entry(section).or_default().insert(name.to_owned(), of)),
         }
     }
-    top.extend(sections.into_iter().map(|(name, keys)| (name.to_owned(), table(keys))));
+    top.extend(sections.into_iter().map(|(name, keys)| (name.to_owned(), table(&keys))));
     let own = OWN.iter().filter_map(|(name, path)| {
         let about = format!("As {path}, for this listener alone.");
         Some(((*name).to_owned(), described(keys::find(path)?, Some(&about), None)))
@@ -43,10 +43,10 @@ pub fn schema() -> String {
         "description": "More listeners, each with what is different for its clients.",
         "type": "object",
         "propertyNames": { "pattern": NAME },
-        "additionalProperties": table(own.collect()),
+        "additionalProperties": table(&own.collect()),
     });
     top.insert(LISTENERS.to_owned(), listeners);
-    let mut schema = table(top);
+    let mut schema = table(&top);
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("$schema".to_owned(), json!("http://json-schema.org/draft-07/schema#"));
         schema.insert("title".to_owned(), json!("The configuration of slotway"));
@@ -55,7 +55,7 @@ pub fn schema() -> String {
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }
 
-fn table(properties: Map<String, Value>) -> Value {
+fn table(properties: &Map<String, Value>) -> Value {
     json!({ "type": "object", "additionalProperties": false, "properties": properties })
 }
 
@@ -88,10 +88,9 @@ fn takes(key: &Key) -> Value {
         Kind::List(_) | Kind::Hosts(_) | Kind::Commands { .. } | Kind::Seeds => or(vec![texts(), text(EXPANDED)]),
         Kind::Address(_) => or(vec![text(r"^unix:.+|:[0-9]{1,5}$"), text(EXPANDED)]),
         Kind::MaybeAddress(_) => or(vec![text(r"^off$|^unix:.+|:[0-9]{1,5}$"), text(EXPANDED)]),
-        Kind::Socket(_) => text("."),
         Kind::Keyspace(_) => or(vec![text("^[A-Za-z0-9._-]{0,64}$"), text(EXPANDED)]),
         Kind::Username => text(r"^\S+$"),
-        Kind::Secret { .. } => text("."),
+        Kind::Socket(_) | Kind::Secret { .. } => text("."),
         Kind::Users => users(),
     }
 }

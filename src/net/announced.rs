@@ -60,16 +60,12 @@ pub enum Refused {
 /// Reads a header from the beginning of a connection.
 pub fn read(bytes: &[u8]) -> Result<Step, Refused> {
     let Some(&first) = bytes.first() else { return Ok(Step::More(SHORTEST_LINE)) };
-    let (begins, read): (&[u8], fn(&[u8]) -> Result<Step, Refused>) = match first {
-        b'P' => (WORD, line),
-        b'\r' => (&SIGNATURE, binary),
-        _ => return Err(Refused::NoHeader),
-    };
+    let begins = if first == b'P' { WORD } else { &SIGNATURE };
     let here = bytes.len().min(begins.len());
     if bytes.get(..here) != begins.get(..here) {
         return Err(Refused::NoHeader);
     }
-    read(bytes)
+    if first == b'P' { line(bytes) } else { binary(bytes) }
 }
 
 /// Version 1: a line of words.

@@ -41,12 +41,15 @@ impl Subscriptions {
     }
 }
 
+/// A channel, and what is said on it.
+type Known = (Vec<u8>, Vec<u8>);
+
 /// A message on its way to clients of keyspaces.
 pub(super) struct Heard<'a> {
     is_pattern: bool,
     frame: &'a [u8],
     /// How the clients of one keyspace know its channel and what it says, if it is for them. Others are rare.
-    latest: Option<(Keyspace, Option<(Vec<u8>, Vec<u8>)>)>,
+    latest: Option<(Keyspace, Option<Known>)>,
 }
 
 impl<'a> Heard<'a> {
