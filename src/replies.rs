@@ -127,6 +127,12 @@ impl Queue {
         self.tail.wrapping_sub(self.head) as usize
     }
 
+    /// Whether the request of this sequence, which was made, has no reply yet.
+    #[must_use]
+    pub const fn awaits(&self, sequence: u32) -> bool {
+        sequence.wrapping_sub(self.head) < self.tail.wrapping_sub(self.head)
+    }
+
     /// Bytes held for this client: requests under way, replies early and replies unwritten.
     #[inline]
     #[must_use]

@@ -162,7 +162,7 @@ mod tests {
     use crate::net::Addr;
 
     fn node(port: u16, role: Role) -> Node {
-        Node { id: format!("id{port}"), addr: Addr::tcp("n", port), role, online: true, epoch: 0 }
+        Node { id: format!("id{port}"), addr: Addr::tcp("n", port), role, online: true, is_linked: true, epoch: 0 }
     }
 
     fn map(version: u64, nodes: Vec<Node>, slots: impl Fn(usize) -> u16) -> Arc<Topology> {

@@ -143,6 +143,9 @@ impl Backend {
         }
         let request =
             if verdict != Verdict::Pass && request.pending.traits.blocks() { self.rearm(request) } else { request };
+        let Some(request) = self.read_elsewhere((pipe, proto), &verdict, reply, request, replies) else {
+            return Ok(());
+        };
         match verdict {
             _ if request.pending.traits == Traits::Here => self.here(&answer, &verdict, request, replies),
             Verdict::Pass => self.pass(request, &answer, replies),

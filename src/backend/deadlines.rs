@@ -59,6 +59,7 @@ impl Backend {
     }
 
     fn tick_pipeline(&mut self, pipe: PipelineId, replies: &mut Replies) {
+        self.tick_reads(pipe, replies);
         let (now, timeout) = (self.now, self.timeout());
         let oldest = self.pipelines.get(pipe as usize).and_then(|pipeline| pipeline.oldest_age(now));
         if oldest.is_some_and(|age| age >= timeout) {

@@ -22,7 +22,7 @@ impl Backend {
         let Some(node) = self.nodes.get(usize::from(pipeline.node)) else { return };
         pipeline.state = State::Connecting;
         let (generation, proto, doubtful) = (pipeline.generation, pipeline.proto, pipeline.health.is_doubtful());
-        let is_shared = pipeline.holder == Holder::Shared;
+        let (is_shared, reads) = (pipeline.holder == Holder::Shared, pipeline.reads);
         let (addr, net, limit) = (node.addr.clone(), Arc::clone(&self.around.net), self.options.connect_timeout);
         let credentials = self.options.credentials.clone();
         let (dialed, ready, token) = (Rc::clone(&self.dialed), Arc::clone(&self.around.ready), self.around.dialed);
@@ -30,6 +30,9 @@ impl Backend {
             let mut result = Conversation::open(&*net, &addr, credentials.as_ref(), proto, limit).await;
             if doubtful && let Ok(conversation) = &mut result {
                 result = conversation.prove(limit).await.and(result);
+            }
+            if reads && let Ok(conversation) = &mut result {
+                result = conversation.read_only(limit).await.and(result);
             }
             let name = match &mut result {
                 Ok(conversation) if !is_shared => tokio::time::timeout(limit, conversation.name()).await.ok().flatten(),

@@ -8,6 +8,7 @@
 //! - [`answers`]: what follows from an error reply
 //! - [`absent`]: nodes that are out of reach
 //! - [`here`]: requests that only one node may answer
+//! - [`reading`]: reads that others than the primary may answer
 //! - [`repair`]: lost connections, new maps
 //! - [`deadlines`]: what time ends
 
@@ -20,9 +21,11 @@ mod dedicated;
 mod dialing;
 mod health;
 mod here;
+mod node;
 mod options;
 mod pipeline;
 mod prelude;
+mod reading;
 mod record;
 mod redirect;
 mod repair;
@@ -48,12 +51,14 @@ pub use crate::cluster::dial::Credentials;
 use crate::net::{Addr, Net, Ready, Token};
 use crate::replies::{Replies, Ticket};
 use crate::resp::Proto;
-use crate::telemetry::{Fault, NodeTally, Nodes, Tally};
-use dedicated::{Loan, Pool};
+use crate::telemetry::{Fault, Nodes, Tally};
+use dedicated::Loan;
 use dialing::Dialed;
+use node::{Node, place};
 pub use options::{Counts, Options};
 use pipeline::{LoanKey, Pipeline, State};
 pub use prelude::{EXEC, MULTI};
+pub use reading::ReadFrom;
 use record::{Expect, Pending, Taken, Traits};
 pub use report::NodeReport;
 use retry::Retries;
@@ -93,27 +98,6 @@ pub enum Lane {
     Pipe(PipelineId),
     /// Into one that is yet to be made, or nowhere for now: the slot has no owner.
     New,
-}
-
-/// One node that requests are sent to.
-struct Node {
-    addr: Addr,
-    /// The pipeline for each protocol.
-    pipes: [Option<PipelineId>; 2],
-    tally: Arc<NodeTally>,
-    /// Those that are not shared.
-    pool: Pool,
-    /// Whether the map that was adopted last names it.
-    listed: bool,
-    /// Connections to it that broke or could not be made.
-    lost: u64,
-}
-
-impl Node {
-    /// Whether it left the map and nothing leads to it any longer.
-    fn is_unused(&self) -> bool {
-        !self.listed && self.pipes == [None; 2] && self.pool.open == 0
-    }
 }
 
 /// What a backend needs from outside.
@@ -361,16 +345,22 @@ impl Backend {
         }
     }
 
-    /// The pipeline to `node`, made if there is none.
+    /// The pipeline to `node` as a primary, made if there is none.
     fn pipe(&mut self, node: NodeId, proto: Proto) -> PipelineId {
+        self.pipe_as(node, proto, false)
+    }
+
+    /// The pipeline to `node`, for reads at a replica or not, made if there is none.
+    fn pipe_as(&mut self, node: NodeId, proto: Proto, reads: bool) -> PipelineId {
         let Some(known) = self.nodes.get_mut(usize::from(node)) else {
             debug_assert!(false, "a pipeline was asked for to a node that is gone");
             return PipelineId::MAX;
         };
-        *known.pipes[proto as usize].get_or_insert_with(|| {
+        *known.pipes[place(proto, reads)].get_or_insert_with(|| {
             self.generation = self.generation.wrapping_add(1);
-            let pipeline =
-                Pipeline::new(node, proto, self.options.max_reply_bytes, self.generation, Arc::clone(&known.tally));
+            let tally = Arc::clone(&known.tally);
+            let mut pipeline = Pipeline::new(node, proto, self.options.max_reply_bytes, self.generation, tally);
+            pipeline.reads = reads;
             self.pipelines.insert(pipeline) as PipelineId
         })
     }

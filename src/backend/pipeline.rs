@@ -71,6 +71,8 @@ pub(super) struct Pipeline {
     pub(super) state: State,
     /// Whose it is.
     pub(super) holder: Holder,
+    /// Whether it is for reads at a replica.
+    pub(super) reads: bool,
     /// Of one that is not shared: WATCH that the node accepted since it was clean, by which name the node knows
     /// it, and when it is given up.
     pub(super) watched: u32,
@@ -111,6 +113,7 @@ impl Pipeline {
             tally,
             state: State::Down { retry_at: 0 },
             holder: Holder::Shared,
+            reads: false,
             watched: 0,
             name: None,
             deadline: NEVER,
@@ -324,6 +327,15 @@ impl Pipeline {
             Expect::Late { .. } | Expect::Clean { .. } | Expect::Canary { .. } => None,
         });
         waiting.max()
+    }
+
+    /// For how long the oldest request has been under way that could be read elsewhere, and has been only here so far.
+    pub(super) fn oldest_spread_age(&self, now: Millis) -> Option<Millis> {
+        let spread = self.fifo.iter().filter_map(|expect| match expect {
+            Expect::Deliver(pending) if pending.traits == Traits::Spread && pending.hops == 0 => Some(pending.age(now)),
+            _ => None,
+        });
+        spread.max()
     }
 
     /// When the request came that was put in last, if it still waits.

@@ -45,6 +45,10 @@ pub(super) enum Traits {
     Write,
     /// It only reads, and only this node may answer it: see `here`.
     Here,
+    /// It only reads, and the primary or any replica may answer it: see `reading`.
+    Spread,
+    /// It only reads, and any replica may answer it.
+    SpreadReplica,
     /// It only reads, and the next reply is that of the ASKING in front of it.
     ReadAsking,
     /// It may change something, and the next reply is that of the ASKING in front of it.
@@ -70,13 +74,18 @@ impl Traits {
     }
 
     pub(super) const fn is_read(self) -> bool {
-        matches!(self, Self::Read | Self::ReadAsking | Self::ReadUnit | Self::Watch | Self::ReadBlock | Self::Here)
+        !matches!(self, Self::Write | Self::WriteAsking | Self::WriteUnit | Self::Exec | Self::WriteBlock)
     }
 
     /// Whether replies to something else may come before the one that counts.
     #[inline]
     pub(super) const fn has_prelude(self) -> bool {
-        !matches!(self, Self::Read | Self::Write | Self::Here)
+        !matches!(self, Self::Read | Self::Write | Self::Here | Self::Spread | Self::SpreadReplica)
+    }
+
+    /// Whether others than the primary may answer it.
+    pub(super) const fn is_spread(self) -> bool {
+        matches!(self, Self::Spread | Self::SpreadReplica)
     }
 
     /// Whether all that comes before it is one ASKING.
@@ -111,7 +120,7 @@ impl Traits {
     /// The same with an ASKING in front; the replies in front of the others' own are counted.
     pub(super) const fn asking(self) -> Self {
         match self {
-            Self::Read => Self::ReadAsking,
+            Self::Read | Self::Spread | Self::SpreadReplica => Self::ReadAsking,
             Self::Write => Self::WriteAsking,
             other => other,
         }

@@ -5,7 +5,8 @@
 
 use std::fmt::Display;
 
-use super::dedicated::{Pool, not_run};
+use super::dedicated::not_run;
+use super::node::place;
 use super::pipeline::{Holder, State};
 use super::record::{Pending, Taken, Traits};
 use super::retry::{self, Delayed, Mark};
@@ -86,7 +87,10 @@ impl Backend {
             self.drained = true;
             self.around.ready.push(self.around.dialed);
         }
-        self.hint(Hint::Unreachable(addr.clone()));
+        if was_ready || !self.pipelines.get(pipe as usize).is_some_and(|pipeline| pipeline.reads) {
+            // A replica that stays away is no reason to ask for the map again and again.
+            self.hint(Hint::Unreachable(addr.clone()));
+        }
         let overtaken = retry::overtaken_reads(&requests);
         for (request, overtaken) in requests.into_iter().zip(overtaken) {
             if overtaken {
@@ -142,6 +146,9 @@ impl Backend {
     /// Sends a request that went down with the connection to `lost`. One that had been sent there by another node
     /// must not come behind later ones that are still with that other node.
     pub(super) fn send_anew(&mut self, lost: NodeId, proto: Proto, request: Taken) {
+        if request.pending.traits.is_spread() {
+            return self.reread(proto, request, Some(lost));
+        }
         match self.view.owner(request.pending.slot) {
             owner if owner == NOBODY || owner == lost || request.pending.traits.is_bound() => {
                 self.send_again(proto, request);
@@ -155,6 +162,9 @@ impl Backend {
 
     /// Sends a request that did not run to whoever owns its slot now.
     pub(super) fn send_again(&mut self, proto: Proto, request: Taken) {
+        if request.pending.traits.is_spread() {
+            return self.reread(proto, request, None);
+        }
         let traits = request.pending.traits.plain();
         let len = request.frame.len() as u32;
         let pending = Pending { len, traits, epoch: self.view.epoch(), ..request.pending };
@@ -247,6 +257,7 @@ impl Backend {
             .filter_map(|(index, _)| map.slots.iter().position(|&owner| owner == index))
             .map(|slot| slot as u16)
             .collect();
+        self.learn_replicas(map, &ids);
         // A slot that found its node full may have another node now.
         self.drained |= std::mem::take(&mut self.refused);
         self.reroute(replies);
@@ -264,9 +275,7 @@ impl Backend {
 
     fn new_node(&mut self, addr: &Addr, listed: bool) -> NodeId {
         let tally = self.around.tallies.join(&addr.to_string(), self.around.worker);
-        let pool = Pool::default();
-        let node = Node { addr: addr.clone(), pipes: [None; 2], tally, pool, listed, lost: 0 };
-        let id = self.nodes.insert(node) as NodeId;
+        let id = self.nodes.insert(Node::new(addr.clone(), tally, listed)) as NodeId;
         self.by_addr.insert(addr.clone(), id);
         id
     }
@@ -288,8 +297,13 @@ impl Backend {
             let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { continue };
             let (node, proto) = (pipeline.node, pipeline.proto);
             let stays = matches!(pipeline.state, State::Ready(_));
-            let view = &self.view;
-            let strays = if stays { Vec::new() } else { pipeline.take_unsent(|p| view.owner(p.slot) != node) };
+            let reads = pipeline.reads;
+            let (view, nodes) = (&self.view, &self.nodes);
+            let serves = |slot| match (view.owner(slot), reads) {
+                (owner, false) => owner == node,
+                (owner, true) => nodes.get(usize::from(owner)).is_some_and(|owner| owner.replicas.contains(&node)),
+            };
+            let strays = if stays { Vec::new() } else { pipeline.take_unsent(|pending| !serves(pending.slot)) };
             let generation = pipeline.generation;
             for request in strays {
                 if request.pending.traits == Traits::Here {
@@ -299,7 +313,8 @@ impl Backend {
                 }
             }
             let is_same = self.pipelines.get(pipe as usize).is_some_and(|pipeline| pipeline.generation == generation);
-            if is_same && self.nodes.get(usize::from(node)).is_some_and(|node| !node.listed) {
+            let left = self.nodes.get(usize::from(node)).is_some_and(|node| !node.listed);
+            if is_same && (left || (reads && !self.is_replica(node))) {
                 self.retire(pipe, replies);
             }
             self.hurry(pipe);
@@ -354,7 +369,7 @@ impl Backend {
         let Some(pipeline) = self.pipelines.try_remove(pipe as usize) else { return };
         debug_assert_eq!(pipeline.in_flight(), 0, "a pipeline was removed with requests in it");
         if let Some(node) = self.nodes.get_mut(usize::from(pipeline.node)) {
-            node.pipes[pipeline.proto as usize] = None;
+            node.pipes[place(pipeline.proto, pipeline.reads)] = None;
         }
     }
 }

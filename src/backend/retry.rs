@@ -222,9 +222,14 @@ impl Retries {
     }
 }
 
-/// Requests with the same key must keep their order.
+/// Set in the slot of a [`key`]: above all slots.
+const SPREAD: u16 = 1 << 15;
+
+/// Requests with the same key must keep their order. Reads that others than the primary may answer keep it among
+/// themselves alone: a write is not sent before them, and they need not see one that was sent.
 pub(super) const fn key(pending: &Pending) -> (u64, u16) {
-    (pending.ticket.client_key(), pending.slot)
+    let slot = if pending.traits.is_spread() { pending.slot | SPREAD } else { pending.slot };
+    (pending.ticket.client_key(), slot)
 }
 
 /// Keys that writes name; `None` stands for what cannot be read.

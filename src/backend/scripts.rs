@@ -165,19 +165,31 @@ impl Backend {
         if frames.is_empty() {
             return Some(request);
         }
+        self.teach(pipe, frames, &request.pending, replies);
+        request.pending.hops += 1;
+        request.pending.traits = request.pending.traits.plain();
+        self.put_off(proto, request, reply, Some(pipe));
+        None
+    }
+
+    /// A replica misses a script: it is given the script for the next time. Libraries of functions come to replicas by
+    /// themselves.
+    pub(super) fn teach_replica(&mut self, pipe: PipelineId, request: &Taken, replies: &mut Replies) {
+        let mut frames = parsed(&request.frame, |parsed| self.around.scripts.cure(parsed)).unwrap_or_default();
+        frames.retain(|frame| frame.starts_with(b"*3\r\n$6\r\nSCRIPT\r\n"));
+        self.teach(pipe, frames, &request.pending, replies);
+    }
+
+    fn teach(&mut self, pipe: PipelineId, frames: Vec<Vec<u8>>, like: &Pending, replies: &mut Replies) {
         self.sent_scripts.retain(|sent| !sent.mark.is_passed(&self.pipelines));
         for text in frames {
             if !self.sent_scripts.iter().any(|sent| sent.mark.pipe == pipe && sent.text == text) {
-                self.send_unasked(pipe, &text, &request.pending, replies);
+                self.send_unasked(pipe, &text, like, replies);
                 if let Some(mark) = Mark::of(pipe, &self.pipelines) {
                     self.sent_scripts.push(Sent { text, mark });
                 }
             }
         }
-        request.pending.hops += 1;
-        request.pending.traits = request.pending.traits.plain();
-        self.put_off(proto, request, reply, Some(pipe));
-        None
     }
 
     /// Sends what no client asked for; nobody gets the reply.

@@ -79,6 +79,11 @@ impl View {
         self.settled = NO_EPOCH;
     }
 
+    /// Whether a node said lately that `slot` is on the move.
+    pub(super) fn is_moving(&self, slot: u16) -> bool {
+        self.settled == NO_EPOCH && self.moving.iter().any(|&(moving, _)| moving == slot)
+    }
+
     /// Forgets the moves that were believed until `now`.
     #[inline]
     pub(super) fn pass(&mut self, now: Millis) {

@@ -5,7 +5,7 @@
 use super::desk::Question;
 use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
-use super::{ClusterView, Select, about, asking, draws, errands, info, logs, proxy, publish, setup, single};
+use super::{ClusterView, Select, about, asking, draws, errands, info, logs, proxy, publish, reading, setup, single};
 use crate::cluster::slot::slot;
 use crate::command::{Flags, Spec};
 use crate::keyspace::{DATABASES, Keyspace};
@@ -35,7 +35,7 @@ pub(super) fn answer(
         ("", "hello") => setup::hello(session, client, request, room),
         ("", "auth") => setup::auth(session, client, request, room),
         ("", "reset") => setup::reset(session, client, room),
-        ("", "readonly" | "readwrite") => ok(client, room),
+        ("", "readonly" | "readwrite") => reading::choose(session, client, spec, room),
         ("", "select") => select(session, client, request, room),
         ("", "time") => time(client, room),
         ("", "role") => role(client, room),

@@ -36,6 +36,7 @@ mod pinned;
 pub mod process;
 mod proxy;
 mod publish;
+mod reading;
 pub mod rights;
 mod roster;
 mod session;
@@ -51,6 +52,7 @@ mod watch;
 pub use process::Process;
 pub use state::{Room, Session};
 
+use crate::backend::ReadFrom;
 use crate::keyspace::Keyspace;
 
 /// What one client may do and cost.
@@ -85,6 +87,8 @@ pub struct Options {
     pub split: Split,
     /// `[commands] transactions`: over what a transaction may go.
     pub transactions: Transactions,
+    /// `[cluster] read_from`: where reads go, until a client says READONLY or READWRITE.
+    pub read_from: ReadFrom,
     /// `[keyspace] pin`: where the keys of all clients live; `None` leaves them where they are.
     pub keyspace: Option<Keyspace>,
     /// `[keyspace] channels`: whose the channels of a keyspace are.
@@ -177,6 +181,7 @@ impl Default for Options {
             allow: Vec::new(),
             split: Split::All,
             transactions: Transactions::OneSlot,
+            read_from: ReadFrom::Primary,
             keyspace: None,
             channels: Channels::Shared,
             slow_entries: 128,

@@ -139,7 +139,13 @@ impl Session {
     /// The letters that tell its state.
     fn marks(&self, is_subscriber: bool) -> String {
         let in_transaction = self.pinned.as_ref().is_some_and(|pinned| pinned.transaction.is_some());
-        let marks = [(self.is_monitor, 'O'), (is_subscriber, 'P'), (in_transaction, 'x'), (self.is_blocked(), 'b')];
+        let marks = [
+            (self.is_monitor, 'O'),
+            (is_subscriber, 'P'),
+            (self.reads_replicas(), 'r'),
+            (in_transaction, 'x'),
+            (self.is_blocked(), 'b'),
+        ];
         let marks: String = marks.iter().filter(|(is, _)| *is).map(|(_, letter)| *letter).collect();
         if marks.is_empty() { "N".to_owned() } else { marks }
     }

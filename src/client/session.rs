@@ -216,6 +216,9 @@ impl Session {
         if !room.backend.may_follow(slot, self.epoch) {
             self.catch_up(client, room)?;
         }
+        if self.reading.is_some() && self.is_read_under_way(client, slot, room) {
+            return Err(Flow::Quiet);
+        }
         room.backend.lane(slot, self.proto).ok_or(Flow::Node(slot))
     }
 
@@ -248,6 +251,22 @@ impl Session {
         slot: u16,
         room: &mut Room,
     ) -> Flow {
+        if self.reading.is_some() {
+            return self.forward_reading(client, spec, request, slot, room);
+        }
+        self.forward_to_primary(client, spec, request, slot, room)
+    }
+
+    #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
+    #[inline(always)]
+    pub(super) fn forward_to_primary(
+        &mut self,
+        client: ClientId,
+        spec: &Spec,
+        request: &Request<'_>,
+        slot: u16,
+        room: &mut Room,
+    ) -> Flow {
         let lane = match self.lane(client, slot, room) {
             Ok(lane) => lane,
             Err(flow) => return flow,
@@ -267,7 +286,7 @@ impl Session {
     #[cold]
     fn any(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, room: &mut Room) -> Flow {
         let slot = room.backend.any_slot();
-        self.forward(client, spec, request, slot, room)
+        self.forward_to_primary(client, spec, request, slot, room)
     }
 
     /// One sub-request a slot; all of a node's leave in one write.
@@ -276,20 +295,31 @@ impl Session {
             return refuse(client, &Refused::CrossSlot.to_string(), room);
         }
         let parts = std::mem::take(&mut room.parts);
-        let blocked = parts.iter().find_map(|part| self.lane(client, part.slot, room).err());
+        let elsewhere = self.spread(spec);
+        let mut blocked = None;
+        if elsewhere.is_none() {
+            blocked = parts.iter().find_map(|part| self.lane(client, part.slot, room).err());
+        }
         if blocked.is_none()
             && let Some(whole) = room.replies.reserve(client, request.frame().len())
         {
             let step = route::step(spec);
             let (gather, count) = (parts.gather(merge, self.proto, step), parts.iter().count() as u32);
             let read = spec.flags.has(Flags::READONLY);
+            if elsewhere.is_some() {
+                parts.iter().for_each(|part| self.note_read(&whole, client, part.slot, room));
+            }
             for (ticket, part) in room.replies.split(whole, gather, count).zip(parts.iter()) {
                 room.frame.clear();
                 part.write(request, step, &mut room.frame);
-                // A part may find its lane full by now: its request was let in as a whole.
-                let lane = room.backend.lane(part.slot, self.proto).unwrap_or(Lane::New);
                 let request = Outgoing { frame: &room.frame, slot: part.slot, read, proto: self.proto };
-                room.backend.send(request, lane, ticket);
+                // A part may find its lane full by now: its request was let in as a whole.
+                if let Some(from) = elsewhere {
+                    room.backend.send_read_part(request, from, ticket);
+                } else {
+                    let lane = room.backend.lane(part.slot, self.proto).unwrap_or(Lane::New);
+                    room.backend.send(request, lane, ticket);
+                }
             }
         }
         room.parts = parts;
@@ -325,6 +355,10 @@ impl Session {
     ) -> Flow {
         if let Some(flow) = slots.iter().find_map(|&slot| self.lane(client, slot, room).err()) {
             return flow;
+        }
+        if self.reading.is_some() && room.replies.queue(client).is_some_and(|queue| queue.in_flight() > 0) {
+            // It may concern what is being read.
+            return Flow::Quiet;
         }
         let frame = request.frame();
         room.process.scripts.saw(request);
@@ -369,7 +403,7 @@ impl Session {
 
 /// Keeps the text of an EVAL, for nodes that are later asked for it by its digest.
 #[cold]
-fn remember_script(spec: &Spec, request: &Request<'_>, room: &Room) {
+pub(super) fn remember_script(spec: &Spec, request: &Request<'_>, room: &Room) {
     if matches!(spec.name, "eval" | "eval_ro") {
         room.process.scripts.saw_script(request.arg(1).unwrap_or_default());
     }

@@ -139,6 +139,7 @@ pub(super) fn reset(session: &mut Session, client: ClientId, room: &mut Room) ->
     session.db = 0;
     session.introduction = Introduction::default();
     session.hears = Hears::All;
+    session.read_from(room.options.read_from);
     room.replies.unmute(client);
     watch::leave(session, room);
     say(client, room, |out| encode::simple(out, "RESET"))

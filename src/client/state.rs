@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use super::desk::{Inquiry, Pause, Watch};
 use super::pinned::Pinned;
+use super::reading::Reading;
 use super::rights::Rights;
 use super::slow::Ring;
 use super::{Options, Process, Split, Transactions, auth};
@@ -217,6 +218,8 @@ pub struct Session {
     /// Whether its requests need no look at who it is and what it has begun; see [`Session::guard`].
     pub(super) ordinary: bool,
     pub(super) pinned: Option<Box<Pinned>>,
+    /// For one whose reads need not go to primaries.
+    pub(super) reading: Option<Box<Reading>>,
     /// The database of its keyspace, if its keys live in one.
     pub(super) db: u16,
     pub(super) closing: bool,
@@ -246,6 +249,7 @@ impl Session {
             hears: Hears::All,
             ordinary: false,
             pinned: None,
+            reading: None,
             db: 0,
             closing: false,
             active: now,

@@ -92,6 +92,7 @@ mod tests {
             addr: Addr::tcp(id, 1),
             role: Role::Primary,
             online: true,
+            is_linked: true,
             epoch,
         };
         let mut map =

@@ -118,6 +118,12 @@ impl Conversation {
         }
     }
 
+    /// Tells a replica of a cluster that reads are to be answered here and not sent on to its primary.
+    pub async fn read_only(&mut self, limit: Duration) -> Result<(), ConnectError> {
+        let answer = tokio::time::timeout(limit, self.must("READONLY", &[b"READONLY"])).await;
+        answer.map_err(|_| ConnectError::TimedOut(limit))?.map(|_| ())
+    }
+
     /// Sends one command whose error reply is a failure.
     async fn must(&mut self, command: &'static str, args: &[&[u8]]) -> Result<Value, ConnectError> {
         match self.ask(args).await? {

@@ -88,6 +88,7 @@ fn shard_node(node: &Value, role: Role, asked: &Addr) -> Option<Node> {
         addr: addr(host, port, asked)?,
         role,
         online: node.field("health").and_then(Value::text) == Some("online"),
+        is_linked: true,
         epoch: 0,
     })
 }
@@ -110,7 +111,7 @@ fn slots_node(node: &Value, role: Role, asked: &Addr) -> Option<Node> {
     let node = node.array()?;
     let id = node.get(2).and_then(Value::text).unwrap_or_default().to_owned();
     let addr = addr(node.first()?.text(), node.get(1)?.int()?, asked)?;
-    Some(Node { id, addr, role, online: true, epoch: 0 })
+    Some(Node { id, addr, role, online: true, is_linked: true, epoch: 0 })
 }
 
 fn addr(host: Option<&str>, port: i64, asked: &Addr) -> Option<Addr> {

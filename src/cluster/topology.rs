@@ -36,6 +36,8 @@ pub struct Node {
     pub role: Role,
     /// Whether it says that it can serve.
     pub online: bool,
+    /// Whether it hears its primary, if it is a replica that was asked; else its data is of some time ago.
+    pub is_linked: bool,
     /// The configuration epoch of its claims on slots; 0 for replicas, and from servers that do not tell.
     pub epoch: u64,
 }

@@ -95,6 +95,15 @@ impl Spec {
         matches!(self.keys, [Keys::Range { first: 1, last: 1, .. }])
     }
 
+    /// Whether each copy of its keys answers it alike: it only reads, and it neither goes on where another answer ended
+    /// (`HSCAN`), nor tells or changes how one node keeps a key (`OBJECT`, `TOUCH`), nor hides its keys.
+    #[must_use]
+    pub fn suits_any_copy(&self) -> bool {
+        let is_of_a_node = matches!(self.parent, Some("object" | "memory" | "debug")) || self.name == "touch";
+        let is_doubtful = self.is_learned() && (self.flags.has(Flags::MOVABLEKEYS) || self.name.contains("scan"));
+        self.flags.has(Flags::READONLY) && !is_of_a_node && !self.name.ends_with("scan") && !is_doubtful
+    }
+
     /// First key, last key and step as `COMMAND INFO` shows them; zeros when no fixed position holds a key.
     #[must_use]
     pub const fn legacy_keys(&self) -> (i64, i64, i64) {
@@ -308,6 +317,21 @@ mod tests {
         assert_eq!(plan_of(&["XREAD", "block", "0", "STREAMS", "s", "$"]), Plan::Pin(Pin::Blocking));
         assert_eq!(plan_of(&["XREADGROUP", "GROUP", "g", "block", "STREAMS", "block", ">"]), Plan::ByKey);
         assert_eq!(plan_of(&["GET", "block"]), Plan::ByKey);
+    }
+
+    #[test]
+    fn what_depends_on_one_node_does_not_suit_any_copy() {
+        let suits = |name: &[u8]| lookup(name).expect("a known command").suits_any_copy();
+        for name in [&b"get"[..], b"mget", b"exists", b"xread", b"eval_ro", b"fcall_ro", b"pfcount", b"sort_ro"] {
+            assert!(suits(name), "{}", name.escape_ascii());
+        }
+        for name in [&b"set"[..], b"touch", b"hscan", b"sscan", b"zscan", b"eval", b"sort", b"getex", b"georadius"] {
+            assert!(!suits(name), "{}", name.escape_ascii());
+        }
+        for (name, sub) in [(&b"object"[..], &b"freq"[..]), (b"memory", b"usage")] {
+            assert!(!lookup(name).and_then(|spec| spec.sub(sub)).expect("a subcommand").suits_any_copy());
+        }
+        assert!(lookup(b"xinfo").and_then(|spec| spec.sub(b"stream")).expect("a subcommand").suits_any_copy());
     }
 
     #[test]

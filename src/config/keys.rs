@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Config;
 use super::log::{Format, Level};
 use super::mistake::Wrong;
+use crate::backend::ReadFrom;
 use crate::client::{Channels, ClusterView, Select, Split, Transactions};
 use crate::keyspace::Keyspace;
 use crate::net::Addr;
@@ -176,6 +177,17 @@ const CLUSTER: &dyn Pick = &Words {
 const SPLIT: &dyn Pick =
     &Words { all: &[("all", Split::All), ("reads", Split::Reads), ("off", Split::Off)], at: |c| &mut c.client.split };
 
+const READ_FROM: &dyn Pick = &Words {
+    all: &[
+        ("primary", ReadFrom::Primary),
+        ("prefer_primary", ReadFrom::PreferPrimary),
+        ("prefer_replica", ReadFrom::PreferReplica),
+        ("replica", ReadFrom::Replica),
+        ("any", ReadFrom::Any),
+    ],
+    at: |c| &mut c.client.read_from,
+};
+
 const TRANSACTIONS: &dyn Pick = &Words {
     all: &[("one_slot", Transactions::OneSlot), ("per_slot", Transactions::PerSlot)],
     at: |c| &mut c.client.transactions,
@@ -219,6 +231,7 @@ pub(super) static KEYS: &[Key] = &[
     key("cluster.connect_timeout", Kind::Time { at: |c| &mut c.backend.connect_timeout, least: MS, zero: false }),
     key("cluster.request_timeout", Kind::Time { at: |c| &mut c.backend.request_timeout, least: MS, zero: false }),
     key("cluster.max_redirects", Kind::Small { at: |c| &mut c.backend.max_redirects, least: 1, most: 16 }),
+    key("cluster.read_from", Kind::Choice(READ_FROM)),
     key("cluster.fail_fast_after", Kind::Switch { at: |c| &mut c.backend.fail_fast_after, least: MS }),
     key("cluster.canary", Kind::Switch { at: |c| &mut c.backend.canary, least: Duration::from_millis(10) }),
     key("cluster.address_map", Kind::List(ADDRESS_MAP)),

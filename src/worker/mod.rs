@@ -316,7 +316,8 @@ impl Worker {
         let entry = self.clients.vacant_entry();
         debug_assert_eq!(entry.key(), id as usize, "clients and their queues must have the same ids");
         let number = self.room.process.accepted.fetch_add(1, Ordering::Relaxed) + 1;
-        let session = Session::new(number, &stream.peer(), &stream.local(), self.room.now);
+        let mut session = Session::new(number, &stream.peer(), &stream.local(), self.room.now);
+        session.read_from(self.room.options.read_from);
         entry.insert(Client { link: Link::new(stream, self.ready.waker(id)), session, leaving_since: None });
         if !self.room.options.idle_timeout.is_zero() {
             self.sweeper.arm(SWEEP);
