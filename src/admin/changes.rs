@@ -68,6 +68,11 @@ impl Changes {
                         let kind = if node.online { "online" } else { "offline" };
                         self.note(kind, format!("{addr} {text}"));
                     }
+                    if before.is_linked != node.is_linked {
+                        let kind = if node.is_linked { "linked" } else { "cut off" };
+                        let text = if node.is_linked { "hears its primary again" } else { "does not hear its primary" };
+                        self.note(kind, format!("{addr} {text}"));
+                    }
                     if matches!(before.role, Role::Primary) && matches!(node.role, Role::Replica { .. }) {
                         self.note("role", format!("{addr} is now {}", role(node, map)));
                     }

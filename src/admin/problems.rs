@@ -72,7 +72,19 @@ fn of_node(node: &NodeStatus, middle: Option<f64>, has_primary: bool, now_ms: u6
     if !has_primary {
         return Some(Problem::warn(Some(node), "has no primary that is online"));
     }
-    // Only owners of slots are sent requests; what a node had before it lost its slots is history.
+    if !is_primary && node.role != "left" && !node.linked {
+        return Some(Problem::warn(
+            Some(node),
+            "does not hear its primary: it is read from only if nobody else answers",
+        ));
+    }
+    if node.role == "replica"
+        && node.connections == 0
+        && let Some(error) = fresh
+    {
+        return Some(Problem::warn(Some(node), format!("cannot be read from: {}", error.text)));
+    }
+    // Only owners of slots are sent writes; what a node had before it lost its slots is history.
     if !is_primary || node.slots == 0 {
         return None;
     }
@@ -125,7 +137,16 @@ mod tests {
     fn node(addr: &str, p99_us: f64) -> NodeStatus {
         let latency = Latency { p50_us: Some(p99_us / 2.0), p99_us: Some(p99_us) };
         let (addr, role) = (addr.to_owned(), "primary".to_owned());
-        NodeStatus { addr, role, online: true, slots: 5461, connections: 1, latency, ..NodeStatus::default() }
+        NodeStatus {
+            addr,
+            role,
+            online: true,
+            linked: true,
+            slots: 5461,
+            connections: 1,
+            latency,
+            ..NodeStatus::default()
+        }
     }
 
     fn well() -> Status {

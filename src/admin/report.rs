@@ -147,6 +147,7 @@ impl Admin {
             primary,
             shard: self.shards.borrow().of(node),
             online: node.online,
+            linked: node.is_linked,
             slots: map.slots.iter().filter(|&&owner| owner == index).count(),
             ..NodeStatus::default()
         }

@@ -138,6 +138,7 @@ pub struct NodeStatus {
     pub primary: Option<String>,
     pub shard: Option<usize>,
     pub online: bool,
+    pub linked: bool,
     pub slots: usize,
     pub connections: u64,
     pub in_flight: u64,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::pipeline::{Holder, State};
 use super::{Backend, PipelineId};
+use crate::cluster::Hint;
 use crate::cluster::dial::{ConnectError, Conversation};
 use crate::net::Stream;
 
@@ -25,6 +26,9 @@ impl Backend {
         let (is_shared, reads) = (pipeline.holder == Holder::Shared, pipeline.reads);
         let (addr, net, limit) = (node.addr.clone(), Arc::clone(&self.around.net), self.options.connect_timeout);
         let credentials = self.options.credentials.clone();
+        if reads {
+            self.hint(Hint::Reading);
+        }
         let (dialed, ready, token) = (Rc::clone(&self.dialed), Arc::clone(&self.around.ready), self.around.dialed);
         tokio::task::spawn_local(async move {
             let mut result = Conversation::open(&*net, &addr, credentials.as_ref(), proto, limit).await;

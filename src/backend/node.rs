@@ -19,6 +19,8 @@ pub(super) struct Node {
     pub(super) pool: Pool,
     /// Its replicas that can be read from, as the map that was adopted last tells them.
     pub(super) replicas: Vec<NodeId>,
+    /// Those that do not hear it: read from when nobody else can answer.
+    pub(super) cut_off: Vec<NodeId>,
     /// Until when it is not read from as a replica, because it said that it cannot answer now.
     pub(super) refused_until: Millis,
     /// Whether the map that was adopted last names it.
@@ -43,10 +45,16 @@ impl Node {
             tally,
             pool: Pool::default(),
             replicas: Vec::new(),
+            cut_off: Vec::new(),
             refused_until: 0,
             listed,
             lost: 0,
         }
+    }
+
+    /// Whether `node` is one of its replicas, whatever is known of that one.
+    pub(super) fn is_followed_by(&self, node: NodeId) -> bool {
+        self.replicas.contains(&node) || self.cut_off.contains(&node)
     }
 
     /// Whether it left the map and nothing leads to it any longer.

@@ -56,19 +56,22 @@ impl Backend {
     pub(super) fn learn_replicas(&mut self, map: &Topology, ids: &[NodeId]) {
         for (_, node) in &mut self.nodes {
             node.replicas.clear();
+            node.cut_off.clear();
         }
         for (node, &id) in map.nodes.iter().zip(ids) {
             let Role::Replica { of } = node.role else { continue };
             let primary = ids.get(usize::from(of)).and_then(|&id| self.nodes.get_mut(usize::from(id)));
-            if let Some(primary) = primary.filter(|_| node.online && node.is_linked) {
-                primary.replicas.push(id);
+            match primary.filter(|_| node.online) {
+                Some(primary) if node.is_linked => primary.replicas.push(id),
+                Some(primary) => primary.cut_off.push(id),
+                None => {}
             }
         }
     }
 
     /// Whether the map names `node` as a replica that can be read from.
     pub(super) fn is_replica(&self, node: NodeId) -> bool {
-        self.nodes.iter().any(|(_, primary)| primary.replicas.contains(&node))
+        self.nodes.iter().any(|(_, primary)| primary.is_followed_by(node))
     }
 
     /// The lane for a read of `slot`, or `None` while nobody who may be read from has room.
@@ -180,32 +183,33 @@ impl Backend {
 
     fn candidates(&self, slot: u16, from: ReadFrom) -> Option<Candidates> {
         let owner = self.view.owner(slot);
-        let replicas = self.nodes.get(usize::from(owner))?.replicas.len();
-        let count = if from == ReadFrom::Replica { replicas } else { replicas + 1 };
-        Some(Candidates { owner, replicas, count })
+        let node = self.nodes.get(usize::from(owner))?;
+        let wanted = node.replicas.len() + usize::from(from != ReadFrom::Replica);
+        Some(Candidates { owner, wanted, count: wanted + node.cut_off.len() })
     }
 
-    /// The candidate at a place of the order in which they are asked.
+    /// The candidate at a place of the order in which they are asked: the wanted ones as `from` has it, then replicas
+    /// that do not hear their primary.
     fn candidate(&self, of: &Candidates, from: ReadFrom, turn: usize, at: usize) -> Option<Reader> {
-        let replica = |nth: usize| {
-            let at = turn.wrapping_add(nth).checked_rem(of.replicas)?;
-            let primary = self.nodes.get(usize::from(of.owner))?;
-            primary.replicas.get(at).map(|&node| (node, true))
+        let node = self.nodes.get(usize::from(of.owner))?;
+        let one_of = |nodes: &[NodeId], nth: usize| {
+            let at = turn.wrapping_add(nth).checked_rem(nodes.len())?;
+            nodes.get(at).map(|&node| (node, true))
         };
         let primary = Some((of.owner, false));
+        if at >= of.wanted {
+            return one_of(&node.cut_off, at - of.wanted);
+        }
         match from {
             ReadFrom::Primary => primary,
             ReadFrom::PreferPrimary if at == 0 => primary,
-            ReadFrom::PreferPrimary => replica(at - 1),
-            ReadFrom::PreferReplica if at == of.replicas => primary,
-            ReadFrom::PreferReplica | ReadFrom::Replica => replica(at),
+            ReadFrom::PreferPrimary => one_of(&node.replicas, at - 1),
+            ReadFrom::PreferReplica if at == node.replicas.len() => primary,
+            ReadFrom::PreferReplica | ReadFrom::Replica => one_of(&node.replicas, at),
             // One of all, and from there on round.
-            ReadFrom::Any => match turn.wrapping_add(at) % (of.replicas + 1) {
+            ReadFrom::Any => match turn.wrapping_add(at) % of.wanted {
                 0 => primary,
-                nth => {
-                    let primary = self.nodes.get(usize::from(of.owner))?;
-                    primary.replicas.get(nth - 1).map(|&node| (node, true))
-                }
+                nth => node.replicas.get(nth - 1).map(|&node| (node, true)),
             },
         }
     }
@@ -368,8 +372,9 @@ impl Backend {
 /// Who can be asked for a slot.
 struct Candidates {
     owner: NodeId,
-    replicas: usize,
-    /// All of them together.
+    /// How many are what the client wants.
+    wanted: usize,
+    /// All of them.
     count: usize,
 }
 

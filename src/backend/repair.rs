@@ -301,7 +301,7 @@ impl Backend {
             let (view, nodes) = (&self.view, &self.nodes);
             let serves = |slot| match (view.owner(slot), reads) {
                 (owner, false) => owner == node,
-                (owner, true) => nodes.get(usize::from(owner)).is_some_and(|owner| owner.replicas.contains(&node)),
+                (owner, true) => nodes.get(usize::from(owner)).is_some_and(|owner| owner.is_followed_by(node)),
             };
             let strays = if stays { Vec::new() } else { pipeline.take_unsent(|pending| !serves(pending.slot)) };
             let generation = pipeline.generation;

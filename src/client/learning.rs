@@ -59,3 +59,11 @@ impl Room {
 pub(super) fn is_http(name: &[u8]) -> bool {
     [&b"post"[..], b"host:"].iter().any(|http| name.eq_ignore_ascii_case(http))
 }
+
+/// Keeps the text of an EVAL, for nodes that are later asked for it by its digest.
+#[cold]
+pub(super) fn remember_script(spec: &Spec, request: &Request<'_>, room: &Room) {
+    if matches!(spec.name, "eval" | "eval_ro") {
+        room.process.scripts.saw_script(request.arg(1).unwrap_or_default());
+    }
+}

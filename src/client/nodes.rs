@@ -33,7 +33,12 @@ pub(super) fn nodes(reports: &[NodeReport], map: &Topology, proto: Proto, out: &
         pair(out, "id", &node.id);
         pair(out, "role", role);
         pair(out, "shard", shard);
-        pair(out, "health", if node.online { "online" } else { "offline" });
+        let health = match (node.online, node.is_linked) {
+            (true, true) => "online",
+            (true, false) => "cut-off",
+            (false, _) => "offline",
+        };
+        pair(out, "health", health);
         count(out, "slots", map.slots.iter().filter(|owner| **owner == index).count() as u64);
         count(out, "connections", sum(|report| report.connections));
         count(out, "in-flight", sum(|report| report.in_flight));

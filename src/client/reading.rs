@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::learning;
 use super::state::{Flow, Room, Session, ok};
 use crate::backend::{Outgoing, ReadFrom};
 use crate::command::Spec;
@@ -94,7 +95,7 @@ impl Session {
         let Some(lane) = room.backend.read_lane(slot, self.proto, from, key) else { return Flow::Node(slot) };
         let frame = request.frame();
         if let Some(ticket) = room.replies.reserve(client, frame.len()) {
-            super::session::remember_script(spec, request, room);
+            learning::remember_script(spec, request, room);
             self.note_read(&ticket, client, slot, room);
             let request = Outgoing { frame, slot, read: true, proto: self.proto };
             room.backend.send_read(request, from, lane, ticket);

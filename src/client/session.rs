@@ -275,7 +275,7 @@ impl Session {
         if let Some(ticket) = room.replies.reserve(client, frame.len()) {
             let flags = spec.flags;
             if flags.has(Flags::SKIP_MONITOR) {
-                remember_script(spec, request, room);
+                learning::remember_script(spec, request, room);
             }
             let read = flags.has(Flags::READONLY);
             room.backend.send(Outgoing { frame, slot, read, proto: self.proto }, lane, ticket);
@@ -398,14 +398,6 @@ impl Session {
             let _ = write!(shown, "'{}' ", String::from_utf8_lossy(arg.get(..left).unwrap_or(arg)));
         }
         refuse(client, &format!("ERR unknown command '{}', with args beginning with: {shown}", cut(name)), room)
-    }
-}
-
-/// Keeps the text of an EVAL, for nodes that are later asked for it by its digest.
-#[cold]
-pub(super) fn remember_script(spec: &Spec, request: &Request<'_>, room: &Room) {
-    if matches!(spec.name, "eval" | "eval_ro") {
-        room.process.scripts.saw_script(request.arg(1).unwrap_or_default());
     }
 }
 

@@ -18,6 +18,7 @@ use super::address::Addresses;
 use super::asking::{Asker, Round, Unusable};
 use super::belief::Doubts;
 use super::dial::Credentials;
+use super::links::Links;
 use super::reading;
 use super::topology::{Facts, Role, Topology};
 use super::watch::Watch;
@@ -85,6 +86,7 @@ impl Discovery {
                 self.learn_versions(&asker, &mut state).await;
             }
             state.watch.follow(&self.map.load(), &asker);
+            state.links.follow(&self.map.load(), &asker);
             self.pause(began, found, &asker, &mut state).await;
         }
     }
@@ -108,9 +110,18 @@ impl Discovery {
                     state.first = Some(addr);
                     next = state.earliest();
                 }
+                () = state.links.changed() => {
+                    let held = self.map.load_full();
+                    self.publish(Topology::clone(&held), &held, state);
+                    state.links.follow(&held, asker);
+                }
                 hint = self.hints.recv() => {
                     // Nobody hints any more when the workers are gone.
                     let Some(hint) = hint else { break tokio::time::sleep_until(next).await };
+                    if hint == Hint::Reading {
+                        state.links.begin(&self.map.load(), asker);
+                        continue;
+                    }
                     let soon = if state.note(&hint) { PACE } else { WATCHED_PACE };
                     if let Hint::Unreachable(addr) = &hint {
                         state.watch.miss(addr, &self.map.load(), asker);
@@ -174,8 +185,9 @@ impl Discovery {
         state.first.take().into_iter().chain(known).chain(self.options.seeds.iter().cloned()).collect()
     }
 
-    fn publish(&self, map: Topology, held: &Topology, state: &mut Progress) {
+    fn publish(&self, mut map: Topology, held: &Topology, state: &mut Progress) {
         state.silent = false;
+        state.links.mark(&mut map);
         if map.same_as(held) && map.cluster_epoch == held.cluster_epoch {
             return;
         }
@@ -245,6 +257,7 @@ struct Progress {
     /// When the last refreshes began.
     recent: VecDeque<Instant>,
     watch: Watch,
+    links: Links,
     /// A node that was just elected: the first to be asked.
     first: Option<Addr>,
 }
@@ -261,6 +274,7 @@ impl Progress {
             noticed: None,
             recent: VecDeque::new(),
             watch: Watch::default(),
+            links: Links::default(),
             first: None,
         }
     }
@@ -293,10 +307,11 @@ impl Progress {
                 Hint::Unreachable(_) => Trigger::Unreachable,
                 Hint::Unowned => Trigger::Unowned,
                 Hint::Stale => Trigger::Stale,
+                Hint::Reading => Trigger::Interval,
             };
         }
         match hint {
-            Hint::Moved => true,
+            Hint::Moved | Hint::Reading => true,
             Hint::Stale => {
                 self.trouble_until = Some(now + TROUBLE);
                 true

@@ -6,6 +6,7 @@ mod belief;
 pub mod dial;
 pub mod discovery;
 pub mod learning;
+mod links;
 pub mod lore;
 mod reading;
 pub mod roster;
@@ -43,4 +44,6 @@ pub enum Hint {
     Unowned,
     /// A primary turned out to be a replica.
     Stale,
+    /// Not a doubt: somebody reads from replicas, so it matters whether they hear their primaries.
+    Reading,
 }

@@ -140,6 +140,12 @@ pub(super) fn is_primary(role: &Value) -> bool {
     role.array().and_then(<[Value]>::first).and_then(Value::text) == Some("master")
 }
 
+/// How a replica says in its reply to ROLE that it stands with its primary.
+pub(super) fn link(role: &Value) -> Option<&str> {
+    let role = role.array().filter(|role| role.first().and_then(Value::text) == Some("slave"))?;
+    role.get(3)?.text()
+}
+
 /// The value of `name` in a reply of `name:value` lines.
 pub(super) fn info_field<'a>(reply: &'a Value, name: &str) -> Option<&'a str> {
     reply.text()?.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
@@ -208,6 +214,8 @@ mod tests {
         assert_eq!(told("cc h:1@2 master - 0 0 9 connected\n").unwrap().nodes[0].epoch, 0);
         assert_eq!(with_epochs(map(), &value("-NOPERM no\r\n")).unwrap().nodes[0].epoch, 0);
         assert!(is_primary(&value("*1\r\n$6\r\nmaster\r\n")) && !is_primary(&value("*1\r\n$5\r\nslave\r\n")));
+        let replica = value("*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:7000\r\n$7\r\nconnect\r\n:-1\r\n");
+        assert_eq!((link(&replica), link(&value("*1\r\n$6\r\nmaster\r\n"))), (Some("connect"), None));
     }
 
     #[test]

@@ -135,6 +135,11 @@ impl Cluster {
         state.nodes[node.0].wake();
     }
 
+    /// As a replica, the node says that it does not hear its primary, or that it does again. It has the keys all the same.
+    pub fn unlink(&self, node: NodeId, cut_off: bool) {
+        self.state().nodes[node.0].unlinked = cut_off;
+    }
+
     /// The node holds back what it answers to each batch of requests by this much; zero ends it.
     pub fn delay(&self, node: NodeId, each: Duration) {
         self.state().nodes[node.0].delay = each;

@@ -49,7 +49,8 @@ fn role(turn: &mut Turn<'_>) -> Answer {
     let nodes = &turn.state.nodes;
     if shard.primary != turn.node {
         let primary = &nodes[shard.primary];
-        let state = if view.failed.contains(&shard.primary) { "connect" } else { "connected" };
+        let cut_off = nodes[turn.node].unlinked || view.failed.contains(&shard.primary);
+        let state = if cut_off { "connect" } else { "connected" };
         let fields = [Reply::bulk("slave"), Reply::bulk(&primary.host), Reply::Int(i64::from(primary.port))];
         return Ok(Reply::Array(fields.into_iter().chain([Reply::bulk(state), Reply::Int(0)]).collect()));
     }
@@ -104,7 +105,8 @@ fn replication(turn: &Turn<'_>) -> String {
         return format!("# Replication\r\nrole:master\r\nconnected_slaves:{}\r\n", shard.members.len() - 1);
     }
     let primary = &turn.state.nodes[shard.primary];
-    let link = if view.failed.contains(&shard.primary) { "down" } else { "up" };
+    let cut_off = turn.state.nodes[turn.node].unlinked || view.failed.contains(&shard.primary);
+    let link = if cut_off { "down" } else { "up" };
     format!(
         "# Replication\r\nrole:slave\r\nmaster_host:{}\r\nmaster_port:{}\r\nmaster_link_status:{link}\r\n",
         primary.host, primary.port

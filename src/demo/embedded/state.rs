@@ -57,6 +57,8 @@ pub(super) struct Node {
     pub(super) port: u16,
     pub(super) alive: bool,
     pub(super) paused: bool,
+    /// Whether it, as a replica, says that it does not hear its primary.
+    pub(super) unlinked: bool,
     /// How long each batch of replies is held back.
     pub(super) delay: Duration,
     /// How much later it hears what is published at other nodes.
@@ -121,6 +123,7 @@ impl State {
             port: options.base_port.wrapping_add(i as u16),
             alive: true,
             paused: false,
+            unlinked: false,
             delay: Duration::ZERO,
             lag: Duration::ZERO,
             old_map: None,
