@@ -32,6 +32,7 @@ mod proxy;
 mod pubsub;
 mod redirects;
 mod relay;
+mod replicas;
 mod resubscribed;
 mod scan;
 mod scrape;

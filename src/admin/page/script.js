@@ -176,7 +176,7 @@ function nodeRow(node) {
   const last = node.last_error;
   return el("tr", { class: `${node.role} ${node.health === "ok" ? "" : node.health}`, "data-node": node.addr, style: "--shard:" + colour(node.shard) },
     el("td", {}, node.addr, node.reason && !node.reason.startsWith("had an error") ? el("span", { class: "reason" }, node.reason) : null),
-    cell("role", node.role + (node.online || node.role === "left" ? "" : ", offline"), "role"),
+    cell("role", node.role + (node.role === "left" ? "" : !node.online ? ", offline" : !node.linked ? ", cut off" : ""), "role"),
     cell("slots", node.slots ? number(node.slots) : "–", "n" + idle),
     cell("conns", number(node.connections), "n" + idle),
     cell("in flight", number(node.in_flight) + (node.queue_bytes > 1e5 ? ` (${bytes(node.queue_bytes)})` : ""), "n" + idle),
@@ -196,7 +196,7 @@ function counts(list, nothing) {
     el("td", {}, number(item.per_second) + " /s"), el("td", { class: "note" }, number(item.total))));
 }
 
-const GRAVE = { lost: "bad", offline: "bad", left: "warn", failover: "warn" };
+const GRAVE = { lost: "bad", offline: "bad", left: "warn", failover: "warn", "cut off": "warn" };
 
 function show(status) {
   const kinds = { ready: "good", draining: "warn", starting: "warn" };

@@ -156,6 +156,12 @@ impl Cluster {
         self.state().nodes[node.0].scripts.len()
     }
 
+    /// How often the scripts that wait at the node will go off.
+    #[must_use]
+    pub fn times_left(&self, node: NodeId) -> usize {
+        self.state().nodes[node.0].scripts.iter().map(|script| script.times as usize).sum()
+    }
+
     /// Sends raw bytes to every connection of the node, without any of them having asked.
     pub fn send_unasked(&self, node: NodeId, bytes: &[u8]) {
         for line in self.state().nodes[node.0].lines.values() {
