@@ -114,6 +114,55 @@ fn t24_a_node_that_loads_is_waited_for() {
 }
 
 #[test]
+fn t24_replicas_that_cannot_answer_are_not_waited_for() {
+    let _lane = together();
+    let settings = [
+        ("enable-debug-command", "yes"),
+        ("loading-process-events-interval-bytes", "1024"),
+        ("replica-serve-stale-data", "no"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let reading = [("SLOTWAY__CLUSTER__READ_FROM", "prefer_replica")];
+    let stage = Stage::before(own_cluster(&Options { settings, ..Options::default() }), &reading);
+    let tag = stage.key_of(0, 0);
+    let replica = stage.cluster.replicas_of(0).unwrap()[0];
+    let mut client = stage.client();
+    for n in 0..200 {
+        client.call(&["SET", &format!("{{{tag}}}{n}"), &"x".repeat(200)]).ok();
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let long = |reply: crate::harness::Reply| assert_eq!(reply.bulk().map(<[u8]>::len), Some(200), "{reply:?}");
+    long(client.call(&["GET", &format!("{{{tag}}}1")]));
+    stage.cluster.call(replica, &["CONFIG", "SET", "key-load-delay", "4000"]).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| stage.cluster.call(replica, &["DEBUG", "RELOAD"]).unwrap());
+        std::thread::sleep(Duration::from_millis(200));
+        let begun = Instant::now();
+        for n in 0..20 {
+            long(client.call(&["GET", &format!("{{{tag}}}{n}")]));
+        }
+        let took = begun.elapsed();
+        assert!(errors(&stage, "LOADING") > 0, "nothing was tested");
+        assert!(took < Duration::from_millis(300), "{took:?}");
+        met("LOADING to a read at a replica", "nothing", format!("20 reads took {} ms", took.as_millis()));
+    });
+    // The replica cannot get in again; the proxy is in already.
+    let mut node = stage.cluster.wire(0).unwrap();
+    node.call(&["CONFIG", "SET", "requirepass", "secret"]).unwrap();
+    node.call(&["CLIENT", "KILL", "TYPE", "replica"]).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    let begun = Instant::now();
+    for n in 0..20 {
+        long(client.call(&["GET", &format!("{{{tag}}}{n}")]));
+    }
+    let took = begun.elapsed();
+    node.call(&["CONFIG", "SET", "requirepass", ""]).unwrap();
+    assert!(errors(&stage, "MASTERDOWN") > 0, "nothing was tested");
+    assert!(took < Duration::from_millis(300), "{took:?}");
+    met("MASTERDOWN to a read at a replica", "nothing", format!("20 reads took {} ms", took.as_millis()));
+}
+
+#[test]
 fn t24_what_is_the_clients_business_comes_as_it_is() {
     let _lane = together();
     let stage = Stage::start(&[]);

@@ -25,6 +25,7 @@ mod per_slot;
 mod pinned;
 mod points;
 mod pubsub;
+mod replicas;
 mod scan;
 mod servers;
 mod shapes;

@@ -399,7 +399,7 @@ fn a_replica_that_cannot_answer_now_is_left_alone() {
             let begun = Instant::now();
             let mut client = world.client().await;
             client.tell(&format!("GET {key}")).await;
-            assert_eq!(client.hear().await, refusal.escape_ascii().to_string());
+            assert_eq!(client.hear().await, refusal.as_bytes().escape_ascii().to_string());
             assert!(begun.elapsed() >= ms(1900) && begun.elapsed() <= ms(2020), "{:?}", begun.elapsed());
         });
     }
