@@ -11,6 +11,7 @@
 //! ```
 
 mod aside;
+mod hold;
 mod stash;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use slab::Slab;
 use crate::merge::Gather;
 use crate::merge::errand::{Errand, Outcome};
 use crate::telemetry::Tally;
+use hold::Batch;
 use stash::{Place, Stash};
 
 /// A client's place in the worker's tables.
@@ -117,6 +119,7 @@ pub struct Queue {
     dirty: bool,
     /// The request at hand is to be answered with nothing.
     muted: bool,
+    batch: Batch,
 }
 
 impl Queue {
@@ -169,6 +172,8 @@ pub struct Replies {
     parts: Slab<Part>,
     /// Clients whose output grew since they were last written to.
     dirty: Vec<ClientId>,
+    /// Clients whose output waits for more.
+    held: Vec<ClientId>,
     /// Tickets that were reserved and not handed in.
     open: u64,
     generation: u32,

@@ -13,6 +13,7 @@
 
 mod desk;
 mod hearing;
+mod holding;
 mod leaving;
 mod mailbox;
 mod sampling;
@@ -94,6 +95,7 @@ const FEED_TIMER: Token = OWN + 7;
 const LETTERS: Token = OWN + 8;
 const DESK: Token = OWN + 9;
 const GAUGES: Token = OWN + 10;
+const MOMENT: Token = OWN + 20;
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -148,6 +150,8 @@ pub struct Worker {
     received: u64,
     sent: u64,
     feed_timer: Timer,
+    /// For how long replies are held back.
+    moment: Timer,
     /// Subscribers that were closed because their messages piled up.
     slow: u64,
     draining_since: Option<Millis>,
@@ -189,6 +193,7 @@ impl Worker {
             timer: Timer::new(ready.waker(TIMER)),
             sweeper: Timer::new(ready.waker(SWEEPER)),
             feed_timer: Timer::new(ready.waker(FEED_TIMER)),
+            moment: Timer::new(ready.waker(MOMENT)),
             slow: 0,
             ready,
             mailbox: parts.mailbox,
@@ -269,6 +274,7 @@ impl Worker {
             "every ticket that is out must be with the backend, with a SUBSCRIBE, or wait for other workers"
         );
         self.arm();
+        self.begin_moment();
         self.publish();
         if self.is_drained() { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -290,6 +296,7 @@ impl Worker {
             LETTERS => self.read_letters(),
             DESK => self.work_at_desk(),
             RESUME => {}
+            MOMENT => self.end_moment(),
             GAUGES => self.show_gauges(),
             FEED_DIALED => self.room.pubsub.take_dialed(&mut self.room.replies),
             FEED_TIMER => self.feed_timer.fired(),
@@ -342,6 +349,7 @@ impl Worker {
                 Poll::Ready(Err(_)) => return self.close(id),
             };
             client.session.receive(id, received, &mut self.args, &mut self.room);
+            self.room.replies.end_batch(id);
             if client.session.is_closing() {
                 return self.leave(id);
             }
@@ -370,7 +378,9 @@ impl Worker {
     }
 
     fn write_client(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get_mut(id as usize) else { return };
+        let replies = &mut self.room.replies;
+        let written = |client: &&mut Client| !(client.may_be_held() && replies.holds(id));
+        let Some(client) = self.clients.get_mut(id as usize).filter(written) else { return };
         let Some(mut rest) = self.room.replies.begin_write(id) else { return };
         while !rest.is_empty() {
             match client.link.write(rest) {
