@@ -19,24 +19,23 @@ use slotway::route::{Parts, route};
 
 const LIMITS: Limits = Limits { args: 1 << 20, bulk: 1 << 29, frame: 1 << 30, unauthenticated: false };
 
-/// The frames that are measured, each with its name.
-fn frames() -> Vec<(&'static str, Vec<u8>)> {
-    let keys: Vec<String> = (0..100).map(|n| format!("key:{n:012}")).collect();
-    let mut mget: Vec<&[u8]> = vec![b"MGET"];
-    mget.extend(keys.iter().map(String::as_bytes));
-    let requests: [(&str, &[&[u8]]); 3] = [
-        ("GET", &[b"GET", b"key:000000012345"]),
-        ("SET 64 B", &[b"SET", b"key:000000012345", &[b'x'; 64]]),
-        ("MGET 100", &mget),
+/// The frames that are measured, each with its name. Those with many keys show whether a split is linear.
+fn frames() -> Vec<(String, Vec<u8>)> {
+    let keys: Vec<String> = (0..10_000).map(|n| format!("key:{n:012}")).collect();
+    let request = |name: &str, args: &[&[u8]]| {
+        let mut frame = Vec::new();
+        encode::request(&mut frame, args);
+        (name.to_owned(), frame)
+    };
+    let mut all = vec![
+        request("GET", &[b"GET", b"key:000000012345"]),
+        request("SET 64 B", &[b"SET", b"key:000000012345", &[b'x'; 64]]),
     ];
-    requests
-        .into_iter()
-        .map(|(name, args)| {
-            let mut frame = Vec::new();
-            encode::request(&mut frame, args);
-            (name, frame)
-        })
-        .collect()
+    for count in [10, 100, 1000, 10_000] {
+        let mget = std::iter::once(b"MGET".as_slice()).chain(keys.iter().take(count).map(String::as_bytes));
+        all.push(request(&format!("MGET {count}"), &mget.collect::<Vec<_>>()));
+    }
+    all
 }
 
 fn requests(c: &mut Criterion) {

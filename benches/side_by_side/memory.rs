@@ -70,7 +70,7 @@ pub(crate) fn idle(target: &Running, connections: usize, spaces: &Spaces) -> Res
 /// Connections of a burst.
 const CLIENTS: usize = 1000;
 /// GETs of 4 KB in the pipeline of each.
-const DEPTH: u32 = 128;
+const DEPTH: u32 = 64;
 /// A client that is slow to read: its kernel takes so much, the rest stays with the proxy.
 const RECEIVE: usize = 16 << 10;
 /// How long memory may take to come back.

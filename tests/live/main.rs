@@ -31,4 +31,5 @@ mod shapes;
 mod split;
 mod tools;
 mod transactions;
+mod weight;
 mod whole;

@@ -19,12 +19,12 @@ const LIMIT: Duration = Duration::from_secs(15);
 pub(crate) struct Proxy {
     addr: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
-    _process: Running,
+    process: Running,
 }
 
-#[expect(dead_code, reason = "held so that what runs is killed with it")]
 enum Running {
     Binary(Kept),
+    #[expect(dead_code, reason = "held so that it is killed with the test")]
     Server(Server),
 }
 
@@ -38,7 +38,7 @@ impl Proxy {
     pub(crate) fn try_start(seeds: &[SocketAddr], args: &[&str], env: &[(&str, &str)]) -> Result<Self, String> {
         if super::direct() {
             let server = Server::start(&Options::default()).map_err(|error| error.to_string())?;
-            return Ok(Self { addr: server.addr(), log: Arc::default(), _process: Running::Server(server) });
+            return Ok(Self { addr: server.addr(), log: Arc::default(), process: Running::Server(server) });
         }
         let program = std::env::var("LIVE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_slotway").to_owned());
         let seeds = seeds.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
@@ -65,7 +65,7 @@ impl Proxy {
             }
         });
         match readiness.recv_timeout(LIMIT) {
-            Ok(addr) => Ok(Self { addr, log, _process: Running::Binary(process) }),
+            Ok(addr) => Ok(Self { addr, log, process: Running::Binary(process) }),
             Err(_) => Err(format!(
                 "{program} did not log `{READY}ADDR` within {LIMIT:?} ({:?}); its log:\n{}",
                 process.ended().map_err(|error| error.to_string())?,
@@ -77,6 +77,14 @@ impl Proxy {
     /// Where clients connect.
     pub(crate) const fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        match &self.process {
+            Running::Binary(kept) => kept.id(),
+            Running::Server(_) => panic!("this test is about the proxy's own process"),
+        }
     }
 
     /// The port, as text for a tool's argument.
