@@ -155,7 +155,9 @@ impl Session {
     #[cold]
     fn refuse_protocol(&mut self, client: ClientId, error: ProtocolError, room: &mut Room) {
         tracing::debug!("client {} at {}: protocol error: {error}", self.id, self.peer);
-        if error != ProtocolError::NotResp {
+        if error == ProtocolError::NotResp {
+            room.process.handshakes.note_foreign(&self.peer);
+        } else {
             room.replies.answer(client, |out| encode::error(out, &format!("ERR Protocol error: {error}")));
         }
         self.close();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::net::tls::{self, Validity};
 use crate::net::{Addr, Net, Stream};
 use crate::resp::value::Value;
 use crate::resp::{Proto, encode};
@@ -134,6 +135,18 @@ impl Conversation {
             Value::Int(name) => Some(name),
             _ => None,
         })
+    }
+
+    /// Whether TLS is spoken.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        self.stream.is_sealed()
+    }
+
+    /// When the certificate that the node has shown is valid.
+    #[must_use]
+    pub fn validity(&self) -> Option<Validity> {
+        tls::validity(self.stream.peer_certificate()?)
     }
 
     /// The connection, if nothing unasked for has come on it.

@@ -26,10 +26,20 @@ impl Worker {
     }
 
     pub(super) fn close_if_served(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get(id as usize) else { return };
+        let Some(client) = self.clients.get_mut(id as usize) else { return };
         let Some(queue) = self.room.replies.queue(id) else { return };
-        if queue.in_flight() == 0 && queue.unwritten().is_empty() && !client.session.is_waiting() {
+        let is_served = queue.in_flight() == 0 && queue.unwritten().is_empty() && !client.session.is_waiting();
+        if is_served && client.link.is_settled() {
             self.close(id);
+        }
+    }
+
+    /// A client that is not read now is perhaps one that takes what is left of what was written to it.
+    #[cold]
+    pub(super) fn settle(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id as usize) else { return };
+        if client.link.is_settled() && client.leaving_since.is_some() {
+            self.close_if_served(id);
         }
     }
 

@@ -12,6 +12,7 @@
 //! the end of the turn. New connections come through the [`Mailbox`]; deadlines through one timer.
 
 mod desk;
+mod gate;
 mod hearing;
 mod leaving;
 mod mailbox;
@@ -34,9 +35,11 @@ use crate::client::process::Tally;
 use crate::client::{Process, Room, Session, errands};
 use crate::cluster::Hint;
 use crate::cluster::topology::Topology;
+use crate::net::tls::ServerOptions;
 use crate::net::{Addr, Link, Net, Ready, Token};
 use crate::replies::ClientId;
 use crate::resp::request::Args;
+use gate::Lobby;
 use leaving::SWEEP;
 pub use mailbox::Mailbox;
 use sampling::Probe;
@@ -49,6 +52,8 @@ pub struct Options {
     pub addr: Addr,
     /// `[listen] unix_socket`, beside `addr`.
     pub unix_socket: Option<std::path::PathBuf>,
+    /// `[listen] tls_cert_file` and what belongs to it: what is shown to clients at `addr`.
+    pub tls: ServerOptions,
     /// `[listen] max_clients` over all workers; more are told so and closed.
     pub max_clients: usize,
     /// `workers`; 0 means as many as the cores that this process may use.
@@ -64,6 +69,7 @@ impl Default for Options {
         Self {
             addr: Addr::tcp("127.0.0.1", 7379),
             unix_socket: None,
+            tls: ServerOptions::default(),
             max_clients: 10_000,
             workers: 0,
             drain: Duration::from_secs(20),
@@ -94,6 +100,7 @@ const FEED_TIMER: Token = OWN + 7;
 const LETTERS: Token = OWN + 8;
 const DESK: Token = OWN + 9;
 const GAUGES: Token = OWN + 10;
+const OPENED: Token = OWN + 11;
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -132,6 +139,7 @@ pub struct Worker {
     scratch: Box<[u8]>,
     ready: Arc<Ready>,
     mailbox: Arc<Mailbox>,
+    lobby: Lobby,
     mailboxes: Arc<[Arc<Mailbox>]>,
     /// Questions that other workers have not all answered.
     open: Slab<desk::Open>,
@@ -190,6 +198,7 @@ impl Worker {
             sweeper: Timer::new(ready.waker(SWEEPER)),
             feed_timer: Timer::new(ready.waker(FEED_TIMER)),
             slow: 0,
+            lobby: Lobby::new(&ready),
             ready,
             mailbox: parts.mailbox,
             mailboxes: parts.mailboxes,
@@ -294,6 +303,7 @@ impl Worker {
             DESK => self.work_at_desk(),
             RESUME => {}
             GAUGES => self.show_gauges(),
+            OPENED => self.take_opened(),
             FEED_DIALED => self.room.pubsub.take_dialed(&mut self.room.replies),
             FEED_TIMER => self.feed_timer.fired(),
             feed if feed < OWN => self.room.pubsub.read(feed, &mut self.scratch, &mut self.room.replies),
@@ -301,19 +311,7 @@ impl Worker {
         }
     }
 
-    fn take_mail(&mut self) {
-        let accepted = self.mailbox.take();
-        for connection in accepted {
-            match connection.into_stream() {
-                Ok(stream) => self.welcome(stream),
-                Err(error) => {
-                    tracing::warn!("a new connection cannot be used: {error}");
-                    self.tally().clients.fetch_sub(1, Ordering::Relaxed);
-                }
-            }
-        }
-    }
-
+    /// Begins to serve a client.
     fn welcome(&mut self, stream: crate::net::Stream) {
         let id = self.room.replies.open();
         let entry = self.clients.vacant_entry();
@@ -333,7 +331,7 @@ impl Worker {
         for _ in 0..READS_A_TURN {
             let Some(client) = self.clients.get_mut(id as usize) else { return };
             if client.leaving_since.is_some() || !client.session.may_read(&self.room.options) {
-                return;
+                return self.settle(id);
             }
             let received = match client.link.read(&mut self.scratch) {
                 Poll::Pending => return,

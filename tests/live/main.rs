@@ -23,12 +23,15 @@ mod operators;
 mod order;
 mod per_slot;
 mod pinned;
+#[path = "../pki/mod.rs"]
+mod pki;
 mod points;
 mod pubsub;
 mod scan;
 mod servers;
 mod shapes;
 mod split;
+mod tls;
 mod tools;
 mod transactions;
 mod whole;

@@ -29,6 +29,8 @@ mod net;
 mod order;
 mod per_slot;
 mod pinned;
+#[path = "../pki/mod.rs"]
+mod pki;
 mod proxy;
 mod pubsub;
 mod redirects;
@@ -36,5 +38,6 @@ mod relay;
 mod resubscribed;
 mod scan;
 mod scrape;
+mod tls;
 mod transactions;
 mod world;
