@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// How many interleaved rounds (5, or 2 with --quick).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: Option<u32>,
-    /// Only these figures: F1,F2,F3,F4,F5,F7,F8,F9,F10 (F8: 1000 connections; F9: values of 4 KB).
+    /// Only these figures: F1 to F10, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "FIGURES")]
     pub(crate) only: Vec<Figure>,
     /// The slotway binary; without it, the one that cargo built beside this benchmark.
@@ -39,6 +39,9 @@ pub(crate) struct Args {
     /// Write everything that was measured to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Draw the main figures into this file, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chart: Option<PathBuf>,
     /// A sixth of the requests and two rounds: shows that it works, proves nothing.
     #[arg(long)]
     pub(crate) quick: bool,

@@ -1,11 +1,11 @@
-//! The servers behind the proxies: a real cluster of three primaries, three plain ones, and one alone.
+//! The servers behind the proxies: a real cluster of three primaries, three plain ones, and one alone; and two more
+//! clusters while growth is measured, one of thirty primaries and one whose slots are dealt out one by one.
 //!
 //! Also a tiny blocking client for what is asked once (is it up, who owns which slot). The load itself is `load`'s.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::Result;
@@ -32,7 +32,8 @@ impl Server {
         std::fs::create_dir_all(&home)?;
         let yes = if clustered { "yes" } else { "no" };
         let words = format!(
-            "--port {port} --bind 127.0.0.1 --dir {} --appendonly no --loglevel warning --cluster-enabled {yes}",
+            "--port {port} --bind 127.0.0.1 --dir {} --appendonly no --loglevel warning --cluster-enabled {yes} \
+             --maxclients 15000",
             home.display()
         );
         let mut args: Vec<String> = words.split(' ').map(str::to_owned).collect();
@@ -46,6 +47,12 @@ impl Server {
     pub(crate) fn pid(&self) -> u32 {
         self.child.pid()
     }
+
+    /// Tells it to do something, which it must acknowledge.
+    fn order<W: AsRef<str>>(&self, words: &[W]) -> Result<()> {
+        let reply = ask(local(self.port), words)?;
+        if reply == "+OK" { Ok(()) } else { Err(format!("a server of the cluster said {reply}").into()) }
+    }
 }
 
 /// Which servers stand behind a proxy.
@@ -57,96 +64,127 @@ pub(crate) enum Ground {
     Three,
     /// A single one.
     One,
+    /// The cluster of thirty.
+    Thirty,
+    /// The cluster whose slots lie scattered.
+    Scattered,
+}
+
+/// Servers that form a cluster.
+#[derive(Debug, Default)]
+struct Cluster {
+    servers: Vec<Server>,
+    /// For each slot the index of the server that owns it.
+    owners: Vec<u8>,
 }
 
 /// All servers of the run.
 #[derive(Debug)]
 pub(crate) struct Servers {
-    cluster: Vec<Server>,
+    usual: Cluster,
     three: Vec<Server>,
     one: Vec<Server>,
-    /// For each slot the index of the cluster's server that owns it.
-    pub(crate) owners: Vec<u8>,
+    thirty: Cluster,
+    scattered: Cluster,
 }
 
 impl Servers {
-    /// Starts them and forms the cluster.
+    /// Starts the usual ones.
     pub(crate) fn start(directory: &Path) -> Result<Self> {
-        let missing = "is missing: install the package redis-server (or redis)";
-        let program = child::on_path("redis-server").ok_or(format!("redis-server {missing}"))?;
-        let cli = child::on_path("redis-cli").ok_or(format!("redis-cli {missing}"))?;
-        let many = |count, clustered| -> Result<Vec<Server>> {
-            (0..count).map(|_| Server::start(&program, directory, clustered)).collect()
-        };
-        let cluster = many(3, true)?;
-        form(&cli, &cluster)?;
-        let owners = owners(&cluster)?;
-        Ok(Self { cluster, three: many(3, false)?, one: many(1, false)?, owners })
+        let usual = Cluster::form(directory, 3, in_ranges)?;
+        let plain = |count| (0..count).map(|_| Server::start(&program()?, directory, false)).collect::<Result<_>>();
+        let (three, one) = (plain(3)?, plain(1)?);
+        Ok(Self { usual, three, one, thirty: Cluster::default(), scattered: Cluster::default() })
+    }
+
+    /// Starts those with which growth is measured.
+    pub(crate) fn grow(&mut self, directory: &Path) -> Result<()> {
+        self.thirty = Cluster::form(directory, 30, in_ranges)?;
+        self.scattered = Cluster::form(directory, 3, in_turn)?;
+        Ok(())
+    }
+
+    /// Ends them.
+    pub(crate) fn shrink(&mut self) {
+        self.thirty = Cluster::default();
+        self.scattered = Cluster::default();
     }
 
     /// The servers of one ground.
     pub(crate) fn on(&self, ground: Ground) -> &[Server] {
         match ground {
-            Ground::Cluster => &self.cluster,
+            Ground::Cluster => &self.usual.servers,
             Ground::Three => &self.three,
             Ground::One => &self.one,
+            Ground::Thirty => &self.thirty.servers,
+            Ground::Scattered => &self.scattered.servers,
+        }
+    }
+
+    /// For each slot the index of the server that owns it, on the grounds that are clusters.
+    pub(crate) fn owners(&self, ground: Ground) -> &[u8] {
+        match ground {
+            Ground::Cluster => &self.usual.owners,
+            Ground::Thirty => &self.thirty.owners,
+            Ground::Scattered => &self.scattered.owners,
+            Ground::Three | Ground::One => &[],
         }
     }
 }
 
-/// Joins the servers to a cluster and waits until each says that it is well.
-fn form(cli: &Path, servers: &[Server]) -> Result<()> {
-    let nodes = servers.iter().map(|server| local(server.port).to_string());
-    let output = Command::new(cli)
-        .args(["--cluster", "create"])
-        .args(nodes)
-        .args(["--cluster-replicas", "0", "--cluster-yes"])
-        .stdin(Stdio::null())
-        .output()?;
-    if !output.status.success() {
-        return Err(format!("redis-cli --cluster create: {}", String::from_utf8_lossy(&output.stdout)).into());
-    }
-    let deadline = Instant::now() + PATIENCE;
-    for server in servers {
-        while !ask(local(server.port), &["CLUSTER", "INFO"])?.contains("cluster_state:ok") {
-            if Instant::now() > deadline {
-                return Err("the cluster did not form".into());
+fn program() -> Result<PathBuf> {
+    child::on_path("redis-server")
+        .ok_or_else(|| "redis-server is missing: install the package redis-server (or redis)".into())
+}
+
+/// One range of slots for each server.
+fn in_ranges(slot: u16, servers: usize) -> usize {
+    usize::from(slot) * servers / usize::from(SLOTS)
+}
+
+/// Every slot is a range of its own.
+fn in_turn(slot: u16, servers: usize) -> usize {
+    usize::from(slot) % servers
+}
+
+impl Cluster {
+    /// Starts so many servers, deals the slots out, and waits until each says that it is well.
+    fn form(directory: &Path, count: usize, owner: fn(u16, usize) -> usize) -> Result<Self> {
+        let program = program()?;
+        let servers: Vec<_> = (0..count).map(|_| Server::start(&program, directory, true)).collect::<Result<_>>()?;
+        let first = servers.first().ok_or("no servers")?.port.to_string();
+        for (index, server) in servers.iter().enumerate() {
+            let slots = (0..SLOTS).filter(|slot| owner(*slot, count) == index).map(|slot| slot.to_string());
+            let words: Vec<String> = ["CLUSTER", "ADDSLOTS"].map(str::to_owned).into_iter().chain(slots).collect();
+            let epoch = (index + 1).to_string();
+            server.order(&words)?;
+            server.order(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch])?;
+            if index > 0 {
+                server.order(&["CLUSTER", "MEET", "127.0.0.1", &first])?;
             }
-            std::thread::sleep(Duration::from_millis(50));
         }
-    }
-    Ok(())
-}
-
-/// Reads from `CLUSTER NODES` who owns which slot.
-fn owners(servers: &[Server]) -> Result<Vec<u8>> {
-    let first = servers.first().ok_or("no servers")?;
-    let text = ask(local(first.port), &["CLUSTER", "NODES"])?;
-    let mut owners = vec![u8::MAX; usize::from(SLOTS)];
-    for line in text.lines() {
-        let mut fields = line.split(' ');
-        let address = fields.nth(1).unwrap_or_default();
-        let port = address.split('@').next().and_then(|at| at.rsplit(':').next()).unwrap_or_default();
-        let Some(index) = servers.iter().position(|server| server.port.to_string() == port) else { continue };
-        for range in fields.skip(6) {
-            let (from, to) = range.split_once('-').unwrap_or((range, range));
-            let (from, to): (usize, usize) = (from.parse()?, to.parse()?);
-            owners.get_mut(from..=to).ok_or("a slot beyond the last")?.fill(index as u8);
+        let deadline = Instant::now() + PATIENCE * 3;
+        let all = format!("cluster_known_nodes:{count}\r\n");
+        for server in &servers {
+            let is_well = |text: String| text.contains("cluster_state:ok") && text.contains(&all);
+            while !is_well(ask(local(server.port), &["CLUSTER", "INFO"])?) {
+                if Instant::now() > deadline {
+                    return Err("the cluster did not form".into());
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
         }
+        Ok(Self { servers, owners: (0..SLOTS).map(|slot| owner(slot, count) as u8).collect() })
     }
-    if owners.contains(&u8::MAX) {
-        return Err("the cluster leaves slots without an owner".into());
-    }
-    Ok(owners)
 }
 
 /// Asks one question on a connection of its own; a bulk reply is given without its header, others as they came.
-pub(crate) fn ask(address: SocketAddr, words: &[&str]) -> Result<String> {
+pub(crate) fn ask<W: AsRef<str>>(address: SocketAddr, words: &[W]) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut request = Vec::new();
     write!(request, "*{}\r\n", words.len())?;
-    for word in words {
+    for word in words.iter().map(AsRef::as_ref) {
         write!(request, "${}\r\n{word}\r\n", word.len())?;
     }
     stream.write_all(&request)?;

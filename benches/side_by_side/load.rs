@@ -5,7 +5,10 @@
 //! ```
 //!
 //! A client has one link to a proxy, or one link to each node when it asks the cluster directly (then it sends each
-//! request to the slot's owner, as a cluster-aware client does). CPU time is taken by the caller around `run`.
+//! request to the slot's owner, as a cluster-aware client does). CPU time is taken by the caller around `run`. A load
+//! with a pace is `open`'s.
+
+mod open;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -127,6 +130,9 @@ impl<'a> Fleet<'a> {
 
     /// Sends the workload's requests and waits for the last reply.
     pub(crate) fn run(&mut self, load: &Workload, seed: u64) -> Result<Outcome> {
+        if let Some(pace) = load.pace {
+            return self.run_at(pace, load, seed);
+        }
         let mut sequence = Sequence::new(load.work, seed);
         let mut left = load.requests;
         let mut outcome = Outcome::default();
@@ -195,10 +201,11 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    fn enqueue(&mut self, first: usize, ask: Ask) -> Result<()> {
+    /// Appends a request to its link, which it gives, of those from `first` on.
+    fn enqueue(&mut self, first: usize, ask: Ask) -> Result<usize> {
         let node = match ask {
             Ask::Get(key) | Ask::Set(key) => self.destination.link_for(self.space.slot(key)),
-            Ask::Mget(..) => 0,
+            Ask::Mget(..) | Ask::Mset(..) | Ask::Del(..) => 0,
         };
         let link = self.links.get_mut(first + node).ok_or("no such link")?;
         let owed = match ask {
@@ -214,9 +221,17 @@ impl<'a> Fleet<'a> {
                 self.space.encode_mget(&mut link.out, count, seed);
                 Owed::Many(count, seed)
             }
+            Ask::Mset(count, seed) => {
+                self.space.encode_mset(&mut link.out, count, seed);
+                Owed::Done
+            }
+            Ask::Del(count, seed) => {
+                self.space.encode_del(&mut link.out, count, seed);
+                Owed::None
+            }
         };
         link.owed.push_back(owed);
-        Ok(())
+        Ok(first + node)
     }
 
     fn flush(&mut self, link: usize) -> Result<()> {
@@ -234,9 +249,17 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// Reads what is there and checks it. True when this was the last reply of the client's batch.
+    /// Reads what is there. True when this was the last reply of the client's batch.
     fn receive(&mut self, index: usize, closed: bool, outcome: &mut Outcome) -> Result<bool> {
-        let fan = self.fan();
+        let replies = self.read(index, closed, outcome)?;
+        let client = self.clients.get_mut(index / self.destination.addresses.len()).ok_or("no such client")?;
+        let waited = client.missing > 0;
+        client.missing = client.missing.checked_sub(replies).ok_or("more replies than requests")?;
+        Ok(waited && client.missing == 0)
+    }
+
+    /// Reads what is there and checks it: how many replies that were.
+    fn read(&mut self, index: usize, closed: bool, outcome: &mut Outcome) -> Result<usize> {
         let link = self.links.get_mut(index).ok_or("no such link")?;
         let mut replies = 0;
         loop {
@@ -265,10 +288,7 @@ impl<'a> Fleet<'a> {
                 break;
             }
         }
-        let client = self.clients.get_mut(index / fan).ok_or("no such client")?;
-        let waited = client.missing > 0;
-        client.missing = client.missing.checked_sub(replies).ok_or("more replies than requests")?;
-        Ok(waited && client.missing == 0)
+        Ok(replies)
     }
 }
 

@@ -3,22 +3,26 @@
 //! ```text
 //! args ─► plan ─► cluster + targets (all started here) ─► rounds (interleaved) ─► passes (one target at a time)
 //!                                   └── load + wire + cpu ──┘                          │
-//!                                                report (tables, JSON) ◄─ verdict ◄────┘
+//!                                       report (tables, JSON, chart) ◄─ verdict ◄──────┘
 //! ```
 //!
 //! Only ratios mean anything, and only between numbers of one run. Everything that is started ends with this process.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a benchmark makes is what it prints")]
 
 mod args;
+mod chart;
 mod child;
 mod cluster;
 mod cpu;
+mod limits;
 mod load;
+mod memory;
 mod passes;
 mod plan;
 mod report;
 mod rounds;
 mod stats;
+mod table;
 mod targets;
 mod verdict;
 mod wire;
@@ -34,7 +38,8 @@ use crate::args::Args;
 use crate::child::Directory;
 use crate::cluster::Servers;
 use crate::cpu::Machine;
-use crate::plan::{Figure, INSTRUCTIONS, SYSTEM_CALLS};
+use crate::limits::{INSTRUCTIONS, SYSTEM_CALLS};
+use crate::plan::{Figure, Scene, Space};
 use crate::report::Report;
 use crate::rounds::Spaces;
 use crate::targets::{Missing, Running, Target};
@@ -43,8 +48,11 @@ use crate::verdict::Measured;
 /// Whatever can go wrong is told to whoever runs the benchmark.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Connections of F7.
-const IDLE: u64 = 5000;
+/// Connections of F7, if so many files may be open.
+const IDLE: u64 = 10_000;
+
+/// Open files of a process that are no connections of clients.
+const OTHER_FILES: u64 = 400;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
@@ -72,37 +80,47 @@ fn compare(args: &Args) -> Result<ExitCode> {
     let machine = Machine::describe();
     let files = raise_open_files()?;
     let directory = Directory::create()?;
-    let servers = Servers::start(directory.path())?;
-    let spaces = Spaces::new();
+    let mut servers = Servers::start(directory.path())?;
+    let spaces = Spaces::default();
+    let (usual, growing) = plan::workloads(args);
     let (targets, mut missing) = targets::seek(args);
-    let (mut running, fallen) = start_all(&targets, &servers, &spaces, directory.path())?;
-    missing.extend(fallen);
+    let mut spaces_used = vec![Space::Small, Space::Large];
+    spaces_used
+        .extend(usual.iter().map(|load| load.space).filter(|space| !matches!(space, Space::Small | Space::Large)));
+    spaces_used.dedup();
+    let stage = Stage { args, spaces: &spaces, directory: directory.path() };
+    let mut running = stage.start_usual(&targets, &spaces_used, &servers, &mut missing)?;
     for absent in &missing {
         eprintln!("{}: {}", absent.name, absent.why);
     }
-    if !args.wants(Figure::F3) {
+    if !args.wants(Figure::F3) && !args.wants(Figure::F6) {
         running.retain(|target| target.child.is_some());
     }
     let columns: Vec<_> = running.iter().map(|target| target.name).collect();
     let proxies = running.iter().filter(|target| target.on_cluster && target.child.is_some());
     let on_cluster = proxies.map(|target| target.name).collect();
-    let workloads = plan::workloads(args);
-    let samples = rounds::run(args.rounds(), &workloads, &mut running, &spaces, &mut missing);
+    let samples = rounds::run(args.rounds(), &usual, &mut running, &spaces, &mut missing);
     let mut measured = Measured { samples, ..Measured::default() };
     let mut notes = Vec::new();
-    let stage = Stage { args, servers: &servers, spaces: &spaces, directory: directory.path() };
     stage.count_calls(&running, &mut measured, &mut notes);
-    drop(running);
     let able: Vec<&Target> = targets.iter().filter(|target| columns.contains(&target.name)).collect();
-    stage.count_instructions(&able, &mut measured, &mut notes);
-    stage.weigh(&able, IDLE.min(files.saturating_sub(500) / 2) as usize, &mut measured, &mut notes);
+    if !growing.is_empty() {
+        servers.grow(directory.path())?;
+        running.retain(|target| target.child.is_some() && target.on_cluster);
+        running.extend(stage.start_grown(&able, &servers, &mut missing));
+        measured.samples.extend(rounds::run(args.rounds(), &growing, &mut running, &spaces, &mut missing));
+    }
+    drop(running);
+    servers.shrink();
+    stage.count_instructions(&able, &servers, &mut measured, &mut notes);
+    stage.weigh(&able, files.saturating_sub(OTHER_FILES), &servers, &mut measured, &mut notes);
     let mut report = Report {
         machine,
         rounds: args.rounds(),
         quick: args.quick,
         versions: versions(&targets),
         columns,
-        works: workloads.iter().map(|load| load.name).collect(),
+        works: usual.into_iter().chain(growing).collect(),
         on_cluster,
         missing,
         notes,
@@ -113,44 +131,69 @@ fn compare(args: &Args) -> Result<ExitCode> {
     report.compare();
     report.print();
     args.json.as_deref().map_or(Ok(()), |path| report.write(path))?;
+    args.chart.as_deref().map_or(Ok(()), |path| chart::write(&report, path))?;
     Ok(if report.is_invalid() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Starts every target and fills the servers behind it. The direct run is first.
-fn start_all(
-    targets: &[Target],
-    servers: &Servers,
-    spaces: &Spaces,
-    directory: &Path,
-) -> Result<(Vec<Running>, Vec<Missing>)> {
-    let mut running = vec![Running::direct(servers)];
-    let mut fallen = Vec::new();
-    running.iter().try_for_each(|direct| rounds::preload(direct, spaces))?;
-    for target in targets {
-        let started = target.start(servers, directory, &[]).and_then(|ready| {
-            // The cluster was filled above; the other grounds are filled through the proxy that hashes for them.
-            if !ready.on_cluster {
-                rounds::preload(&ready, spaces)?;
-            }
-            Ok(ready)
-        });
-        match started {
-            Ok(ready) => running.push(ready),
-            Err(error) => fallen.push(Missing { name: target.name, why: format!("could not be started: {error}") }),
-        }
-    }
-    Ok((running, fallen))
-}
-
-/// What the passes outside of the rounds share.
+/// What all steps of a run share.
 struct Stage<'a> {
     args: &'a Args,
-    servers: &'a Servers,
     spaces: &'a Spaces,
     directory: &'a Path,
 }
 
 impl Stage<'_> {
+    /// Starts every target and fills the servers behind it. The direct run is first.
+    fn start_usual(
+        &self,
+        targets: &[Target],
+        spaces: &[Space],
+        servers: &Servers,
+        missing: &mut Vec<Missing>,
+    ) -> Result<Vec<Running>> {
+        let mut running = vec![Running::direct(servers)];
+        running.iter().try_for_each(|direct| rounds::preload(direct, spaces, self.spaces))?;
+        for target in targets {
+            let started = target.start(Scene::Usual, servers, self.directory, &[]).and_then(|ready| {
+                // The cluster was filled above; the other grounds are filled through the proxy that hashes for them.
+                if !ready.on_cluster {
+                    rounds::preload(&ready, spaces, self.spaces)?;
+                }
+                Ok(ready)
+            });
+            match started {
+                Ok(ready) => running.push(ready),
+                Err(error) => {
+                    missing.push(Missing { name: target.name, why: format!("could not be started: {error}") })
+                }
+            }
+        }
+        Ok(running)
+    }
+
+    /// Starts those that can be a part of the scenes in which something has grown.
+    fn start_grown(&self, targets: &[&Target], servers: &Servers, missing: &mut Vec<Missing>) -> Vec<Running> {
+        let mut running: Vec<Running> = Vec::new();
+        for scene in [Scene::Thirty, Scene::Scattered, Scene::TwoWorkers] {
+            for target in targets.iter().filter(|target| target.plays(scene)) {
+                let started = target.start(scene, servers, self.directory, &[]).and_then(|ready| {
+                    if scene != Scene::TwoWorkers && !running.iter().any(|other| other.scene == scene) {
+                        rounds::preload(&ready, &[Space::Small], self.spaces)?;
+                    }
+                    Ok(ready)
+                });
+                match started {
+                    Ok(ready) => running.push(ready),
+                    Err(error) => {
+                        let why = format!("could not be started ({scene:?}): {error}");
+                        missing.push(Missing { name: target.name, why });
+                    }
+                }
+            }
+        }
+        running
+    }
+
     /// F4, on the targets of the rounds.
     fn count_calls(&self, running: &[Running], measured: &mut Measured, notes: &mut Vec<String>) {
         if !self.args.wants(Figure::F4) {
@@ -168,7 +211,13 @@ impl Stage<'_> {
     }
 
     /// F5, on fresh processes under callgrind.
-    fn count_instructions(&self, targets: &[&Target], measured: &mut Measured, notes: &mut Vec<String>) {
+    fn count_instructions(
+        &self,
+        targets: &[&Target],
+        servers: &Servers,
+        measured: &mut Measured,
+        notes: &mut Vec<String>,
+    ) {
         if !self.args.wants(Figure::F5) {
             return;
         }
@@ -176,8 +225,7 @@ impl Stage<'_> {
             for (depth, _) in INSTRUCTIONS {
                 eprintln!("instructions of {}, P{depth}", target.name);
                 let requests = (if self.args.quick { 5_000 } else { 20_000 }) * (*depth as u64).min(8);
-                let (servers, spaces) = (self.servers, self.spaces);
-                match passes::instructions(target, *depth, requests, servers, spaces, self.directory) {
+                match passes::instructions(target, *depth, requests, servers, self.spaces, self.directory) {
                     Ok(count) => measured.instructions.push(count),
                     Err(error) => notes.push(format!("instructions of {}, P{depth}: {error}", target.name)),
                 }
@@ -186,17 +234,34 @@ impl Stage<'_> {
     }
 
     /// F7, on fresh processes.
-    fn weigh(&self, targets: &[&Target], connections: usize, measured: &mut Measured, notes: &mut Vec<String>) {
+    fn weigh(
+        &self,
+        targets: &[&Target],
+        files: u64,
+        servers: &Servers,
+        measured: &mut Measured,
+        notes: &mut Vec<String>,
+    ) {
         if !self.args.wants(Figure::F7) {
             return;
         }
+        let mut recovering = Vec::new();
         for target in targets {
             eprintln!("memory of {}", target.name);
-            let started = target.start(self.servers, self.directory, &[]);
-            match started.and_then(|running| passes::memory(&running, connections, self.spaces)) {
-                Ok(memory) => measured.memory.push(memory),
+            let start = || target.start(Scene::Usual, servers, self.directory, &[]);
+            let connections = IDLE.min(files / target.files) as usize;
+            match start().and_then(|running| memory::idle(&running, connections, self.spaces)) {
+                Ok(idle) => measured.idle.push(idle),
                 Err(error) => notes.push(format!("memory of {}: {error}", target.name)),
             }
+            match start().and_then(|running| memory::burst(running, self.spaces)) {
+                Ok(one) => recovering.push(one),
+                Err(error) => notes.push(format!("burst at {}: {error}", target.name)),
+            }
+        }
+        match memory::recover(recovering) {
+            Ok(bursts) => measured.bursts = bursts,
+            Err(error) => notes.push(format!("after the bursts: {error}")),
         }
     }
 }

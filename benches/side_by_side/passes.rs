@@ -1,24 +1,21 @@
-//! What is measured outside of the rounds, because counting disturbs: system calls, instructions, memory.
+//! What is measured outside of the rounds, because counting disturbs: system calls and instructions.
 //!
 //! Each pass runs one target at a time. System calls come from perf's tracepoint, or from strace where that is
 //! forbidden; instructions from callgrind, start-up subtracted by two runs of different lengths.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde::Serialize;
 
+use crate::Result;
 use crate::child::{Child, on_path};
-use crate::cluster::{PATIENCE, Servers, ask};
+use crate::cluster::{PATIENCE, Servers};
 use crate::load::Fleet;
-use crate::plan::{Space, mixed};
+use crate::plan::{Scene, mixed};
 use crate::rounds::Spaces;
 use crate::targets::{Running, Target};
-use crate::wire::{Keyspace, Owed, Verdict};
-use crate::{Result, cpu};
 
 /// Something counted per request at one depth.
 #[derive(Debug, Serialize)]
@@ -31,19 +28,6 @@ pub(crate) struct Count {
     pub(crate) per_request: f64,
     /// What counted.
     pub(crate) by: &'static str,
-}
-
-/// Memory that idle connections cost.
-#[derive(Debug, Serialize)]
-pub(crate) struct Memory {
-    /// The target's name.
-    pub(crate) target: &'static str,
-    /// How many connections.
-    pub(crate) connections: usize,
-    /// Bytes per connection that has said nothing yet.
-    pub(crate) fresh: f64,
-    /// Bytes per connection that has asked sixteen times and is idle again.
-    pub(crate) used: f64,
 }
 
 /// How long a tracer needs to attach.
@@ -118,7 +102,7 @@ pub(crate) fn instructions(
             "--tool=callgrind".to_owned(),
             format!("--callgrind-out-file={}", out.display()),
         ];
-        let mut running = target.start(servers, directory, &wrapper)?;
+        let mut running = target.start(Scene::Usual, servers, directory, &wrapper)?;
         let load = mixed(depth, length);
         let outcome = Fleet::connect(&running.destination, spaces.of(load.space), load.connections)?.run(&load, 3)?;
         if let Some(complaint) = outcome.complaint {
@@ -133,52 +117,4 @@ pub(crate) fn instructions(
     let difference = total(short + requests)?.saturating_sub(total(short)?);
     let per_request = difference as f64 / requests as f64;
     Ok(Count { target: target.name, depth, per_request, by: "callgrind" })
-}
-
-/// Measures what idle connections cost a target that was just started.
-pub(crate) fn memory(target: &Running, connections: usize, spaces: &Spaces) -> Result<Memory> {
-    let pid = target.pid().ok_or("no process of its own")?;
-    let address = *target.destination.addresses.first().ok_or("no address")?;
-    let keys = spaces.of(Space::Small);
-    // The first connection pays for what all share.
-    use_connection(&mut TcpStream::connect(address)?, keys)?;
-    let settled = || -> Result<f64> {
-        std::thread::sleep(Duration::from_secs(2));
-        Ok(cpu::resident(pid)? as f64)
-    };
-    let before = settled()?;
-    let mut idle = (0..connections).map(|_| TcpStream::connect(address)).collect::<std::io::Result<Vec<_>>>()?;
-    // Connections are accepted in their order: when a later one is answered, all are in.
-    ask(address, &["PING"])?;
-    let fresh = (settled()? - before) / connections as f64;
-    for stream in &mut idle {
-        use_connection(stream, keys)?;
-    }
-    let used = (settled()? - before) / connections as f64;
-    Ok(Memory { target: target.name, connections, fresh, used })
-}
-
-/// Sixteen GETs in one pipeline.
-fn use_connection(stream: &mut TcpStream, keys: &Keyspace) -> Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut request = Vec::new();
-    (0..16).for_each(|key| keys.encode_get(&mut request, key));
-    stream.write_all(&request)?;
-    let (mut replies, mut scratch) = (Vec::new(), [0; 4096]);
-    let (mut key, mut used) = (0, 0);
-    while key < 16 {
-        let count = stream.read(&mut scratch)?;
-        if count == 0 {
-            return Err("closed by the proxy".into());
-        }
-        replies.extend_from_slice(scratch.get(..count).unwrap_or_default());
-        while let Some((length, verdict)) = keys.check(replies.get(used..).unwrap_or_default(), Owed::Value(key)) {
-            if verdict != Verdict::Right {
-                return Err(format!("a GET was answered {}", String::from_utf8_lossy(&replies)).into());
-            }
-            used += length;
-            key += 1;
-        }
-    }
-    Ok(())
 }

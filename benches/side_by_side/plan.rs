@@ -1,11 +1,12 @@
-//! What is measured: the figures, the workloads that stand for them, and the limits to reach.
+//! What is measured: the figures, and the workloads that stand for them.
 //!
-//! Plain values only. `load` drives a workload, `rounds` and `passes` decide when, `verdict` compares with the limits.
+//! Plain values only. `load` drives a workload, `rounds` and `passes` decide when, `limits` says what is to be reached.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::args::Args;
+use crate::targets::DIRECT;
 
 /// A figure that a run can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
@@ -25,16 +26,19 @@ pub(crate) enum Figure {
     /// User instructions per request.
     #[value(name = "F5", alias = "f5")]
     F5,
-    /// Memory per idle connection.
+    /// Latency that a proxy adds, at a fixed rate.
+    #[value(name = "F6", alias = "f6")]
+    F6,
+    /// Memory: per idle connection, of ten thousand, and after a burst.
     #[value(name = "F7", alias = "f7")]
     F7,
-    /// 1000 connections, no pipelining.
+    /// Growth of CPU per request with nodes, ranges of slots, connections and workers.
     #[value(name = "F8", alias = "f8")]
     F8,
-    /// Values of 4 KB, pipelines of 16.
+    /// Values of 4 KB to 64 MB.
     #[value(name = "F9", alias = "f9")]
     F9,
-    /// MGET of 100 keys over three nodes.
+    /// MGET, MSET and DEL of 10 to 10 000 keys over three nodes.
     #[value(name = "F10", alias = "f10")]
     F10,
 }
@@ -48,19 +52,60 @@ pub(crate) enum Work {
     Set,
     /// GET or SET, a coin decides.
     Mixed,
+    /// GET and SET in turn.
+    InTurn,
     /// MGET of so many random keys.
     Mget(u32),
+    /// MSET of so many random keys.
+    Mset(u32),
+    /// DEL of so many random keys, none of which exists: what it costs a proxy is the same.
+    Del(u32),
     /// SET of every key in turn.
     Preload,
 }
 
-/// Which of the two preloaded keyspaces.
+/// Which of the keyspaces: they differ in the size of their values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum Space {
     /// Values of 64 bytes.
     Small,
     /// Values of 4096 bytes.
     Large,
+    /// Values of 64 KB.
+    Kb64,
+    /// Values of 1 MB.
+    Mb1,
+    /// Values of 16 MB.
+    Mb16,
+    /// Values of 64 MB.
+    Mb64,
+}
+
+impl Space {
+    /// How its keys begin, how many there are, and how long a value is.
+    pub(crate) const fn shape(self) -> (&'static str, u32, usize) {
+        match self {
+            Self::Small => ("key:", 50_000, 64),
+            Self::Large => ("big:", 5_000, 4096),
+            Self::Kb64 => ("64k:", 200, 64 << 10),
+            Self::Mb1 => ("_1m:", 20, 1 << 20),
+            Self::Mb16 => ("16m:", 4, 16 << 20),
+            Self::Mb64 => ("64m:", 2, 64 << 20),
+        }
+    }
+}
+
+/// What stands behind the proxies, and how wide they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Scene {
+    /// Three primaries, each with one range of slots; one worker.
+    Usual,
+    /// Thirty primaries.
+    Thirty,
+    /// Three primaries that own every third slot: 16 384 ranges.
+    Scattered,
+    /// As usual, but two workers.
+    TwoWorkers,
 }
 
 /// One kind of load.
@@ -74,19 +119,25 @@ pub(crate) struct Workload {
     pub(crate) work: Work,
     /// Which keys.
     pub(crate) space: Space,
-    /// Connections, each a closed loop.
+    /// Whom it is for.
+    pub(crate) scene: Scene,
+    /// Connections, each a closed loop, or one that is sent to at its time.
     pub(crate) connections: usize,
     /// Requests per batch: the next batch leaves when the last reply of this one is there.
     pub(crate) depth: usize,
     /// Requests per measurement.
     pub(crate) requests: u64,
+    /// Requests per second, sent at their time whatever has been answered; without it, as many as can be.
+    pub(crate) pace: Option<u64>,
+    /// Targets that cannot take part.
+    pub(crate) without: &'static [&'static str],
 }
 
 impl Workload {
     /// Keys per request: costs are given per key.
     pub(crate) fn keys(&self) -> u64 {
         match self.work {
-            Work::Mget(keys) => u64::from(keys),
+            Work::Mget(keys) | Work::Mset(keys) | Work::Del(keys) => u64::from(keys),
             _ => 1,
         }
     }
@@ -102,94 +153,88 @@ impl Workload {
     }
 }
 
-const P1: &[Figure] = &[Figure::F1, Figure::F3];
-const P16: &[Figure] = &[Figure::F2, Figure::F3];
-const P64: &[Figure] = &[Figure::F2];
+/// No node answers for another's keys.
+const DIRECT_ONLY: &[&str] = &[DIRECT];
+/// So many connections, and as many behind, are more than a process may open; and to each node besides.
+const TEN_THOUSAND: &[&str] = &[DIRECT, "haproxy"];
 
-/// The workloads of the rounds that these arguments ask for.
-pub(crate) fn workloads(args: &Args) -> Vec<Workload> {
+/// A load of the usual kind: GET and SET of 64 bytes, fifty connections.
+const USUAL: Workload = Workload {
+    name: "GET/SET",
+    figures: &[],
+    work: Work::Mixed,
+    space: Space::Small,
+    scene: Scene::Usual,
+    connections: 50,
+    depth: 1,
+    requests: 40_000,
+    pace: None,
+    without: &[],
+};
+
+const P1: Workload = Workload { figures: &[Figure::F1, Figure::F3], ..USUAL };
+const P16: Workload = Workload { figures: &[Figure::F2, Figure::F3], depth: 16, requests: 160_000, ..USUAL };
+const P64: Workload = Workload { figures: &[Figure::F2], depth: 64, requests: 320_000, ..USUAL };
+const GROWN: Workload = Workload { figures: &[Figure::F8], ..USUAL };
+const GROWN_16: Workload = Workload { depth: 16, requests: 160_000, ..GROWN };
+const BIG: Workload = Workload { figures: &[Figure::F9], work: Work::InTurn, without: DIRECT_ONLY, ..USUAL };
+const MANY: Workload = Workload { figures: &[Figure::F10], without: DIRECT_ONLY, ..USUAL };
+
+/// The workloads of the rounds.
+const ALL: &[Workload] = &[
+    Workload { name: "GET c50 P1", work: Work::Get, ..P1 },
+    Workload { name: "SET c50 P1", work: Work::Set, ..P1 },
+    Workload { name: "GET c50 P16", work: Work::Get, ..P16 },
+    Workload { name: "SET c50 P16", work: Work::Set, ..P16 },
+    Workload { name: "GET c50 P64", work: Work::Get, ..P64 },
+    Workload { name: "SET c50 P64", work: Work::Set, ..P64 },
+    Workload { name: PACED, figures: &[Figure::F6], pace: Some(10_000), requests: 20_000, ..USUAL },
+    Workload { name: "GET/SET c1000 P1", connections: 1000, ..GROWN },
+    Workload { name: "GET/SET c10000 P1", connections: 10_000, without: TEN_THOUSAND, ..GROWN },
+    Workload { name: "GET 4 KB c50 P16", work: Work::Get, space: Space::Large, depth: 16, requests: 48_000, ..BIG },
+    Workload { name: "SET 4 KB c50 P16", work: Work::Set, space: Space::Large, depth: 16, requests: 48_000, ..BIG },
+    Workload { name: "64 KB c10", space: Space::Kb64, connections: 10, requests: 4000, ..BIG },
+    Workload { name: "1 MB c4", space: Space::Mb1, connections: 4, requests: 240, ..BIG },
+    Workload { name: "16 MB c2", space: Space::Mb16, connections: 2, requests: 16, ..BIG },
+    Workload { name: "64 MB c1", space: Space::Mb64, connections: 1, requests: 4, ..BIG },
+    Workload { name: "MGET 10 c50", work: Work::Mget(10), requests: 20_000, ..MANY },
+    Workload { name: "MGET 100 c50", work: Work::Mget(100), requests: 4000, ..MANY },
+    Workload { name: "MGET 1000 c10", work: Work::Mget(1000), connections: 10, requests: 400, ..MANY },
+    Workload { name: "MGET 10000 c2", work: Work::Mget(10_000), connections: 2, requests: 40, ..MANY },
+    Workload { name: "MSET 100 c50", work: Work::Mset(100), requests: 2000, ..MANY },
+    Workload { name: "MSET 10000 c2", work: Work::Mset(10_000), connections: 2, requests: 20, ..MANY },
+    Workload { name: "DEL 100 c50", work: Work::Del(100), requests: 2000, ..MANY },
+    Workload { name: "DEL 10000 c2", work: Work::Del(10_000), connections: 2, requests: 20, ..MANY },
+];
+
+/// The workloads of rounds of their own, with more servers than the others need.
+const GROWING: &[Workload] = &[
+    Workload { name: "P1, 3 nodes", ..GROWN },
+    Workload { name: "P1, 30 nodes", scene: Scene::Thirty, ..GROWN },
+    Workload { name: "P1, 16384 ranges", scene: Scene::Scattered, ..GROWN },
+    Workload { name: "P1, 2 workers", scene: Scene::TwoWorkers, ..GROWN },
+    Workload { name: "P16, 3 nodes", ..GROWN_16 },
+    Workload { name: "P16, 30 nodes", scene: Scene::Thirty, ..GROWN_16 },
+    Workload { name: "P16, 16384 ranges", scene: Scene::Scattered, ..GROWN_16 },
+    Workload { name: "P16, 2 workers", scene: Scene::TwoWorkers, ..GROWN_16 },
+];
+
+/// The load of F6.
+pub(crate) const PACED: &str = "GET/SET c50, 10000/s";
+
+/// The workloads that these arguments ask for: those of the rounds, and those with more servers.
+pub(crate) fn workloads(args: &Args) -> (Vec<Workload>, Vec<Workload>) {
     let shrink = if args.quick { 6 } else { 1 };
-    let row = |name, figures, work, space, connections, depth, requests: u64| Workload {
-        name,
-        figures,
-        work,
-        space,
-        connections,
-        depth,
-        requests: requests / shrink,
+    // Each direction once at least, and every connection.
+    let few = |load: &Workload| (load.requests / shrink).max(2 * load.connections as u64).min(load.requests);
+    let of = |all: &[Workload]| {
+        let wanted = all.iter().filter(|load| load.figures.iter().any(|figure| args.wants(*figure)));
+        wanted.map(|load| load.sized(few(load))).collect()
     };
-    let all = [
-        row("GET c50 P1", P1, Work::Get, Space::Small, 50, 1, 60_000),
-        row("SET c50 P1", P1, Work::Set, Space::Small, 50, 1, 60_000),
-        row("GET c50 P16", P16, Work::Get, Space::Small, 50, 16, 240_000),
-        row("SET c50 P16", P16, Work::Set, Space::Small, 50, 16, 240_000),
-        row("GET c50 P64", P64, Work::Get, Space::Small, 50, 64, 480_000),
-        row("SET c50 P64", P64, Work::Set, Space::Small, 50, 64, 480_000),
-        row("GET/SET c1000 P1", &[Figure::F8], Work::Mixed, Space::Small, 1000, 1, 60_000),
-        row("GET 4 KB c50 P16", &[Figure::F9], Work::Get, Space::Large, 50, 16, 96_000),
-        row("SET 4 KB c50 P16", &[Figure::F9], Work::Set, Space::Large, 50, 16, 96_000),
-        row("MGET 100 c50 P1", &[Figure::F10], Work::Mget(100), Space::Small, 50, 1, 6_000),
-    ];
-    all.into_iter().filter(|row| row.figures.iter().any(|figure| args.wants(*figure))).collect()
+    (of(ALL), of(GROWING))
 }
 
 /// GET and SET 50:50 at this depth, for the passes outside of the rounds.
 pub(crate) fn mixed(depth: usize, requests: u64) -> Workload {
-    let name = "GET/SET";
-    Workload { name, figures: &[], work: Work::Mixed, space: Space::Small, connections: 50, depth, requests }
+    Workload { depth, requests, ..USUAL }
 }
-
-/// A limit for a ratio of CPU per request: at most so many times the other's.
-pub(crate) struct Limit {
-    /// Which figure it belongs to.
-    pub(crate) figure: Figure,
-    /// Pooled over these workloads.
-    pub(crate) works: &'static [&'static str],
-    /// For the table.
-    pub(crate) label: &'static str,
-    /// Compared with.
-    pub(crate) other: &'static str,
-    /// The ratio to stay under.
-    pub(crate) most: f64,
-}
-
-const RATIO_P1: &[&str] = &["GET c50 P1", "SET c50 P1"];
-const RATIO_P16: &[&str] = &["GET c50 P16", "SET c50 P16"];
-const RATIO_P64: &[&str] = &["GET c50 P64", "SET c50 P64"];
-const RATIO_MGET: &[&str] = &["MGET 100 c50 P1"];
-
-const fn limit(
-    figure: Figure,
-    works: &'static [&'static str],
-    label: &'static str,
-    other: &'static str,
-    most: f64,
-) -> Limit {
-    Limit { figure, works, label, other, most }
-}
-
-/// The ratios to reach.
-pub(crate) const RATIOS: &[Limit] = &[
-    limit(Figure::F1, RATIO_P1, "P1", "predixy", 0.90),
-    limit(Figure::F1, RATIO_P1, "P1", "nutcracker", 1.0),
-    limit(Figure::F1, RATIO_P1, "P1", "envoy", 0.65),
-    limit(Figure::F2, RATIO_P16, "P16", "predixy", 0.50),
-    limit(Figure::F2, RATIO_P16, "P16", "nutcracker", 0.30),
-    limit(Figure::F2, RATIO_P16, "P16", "envoy", 0.20),
-    limit(Figure::F2, RATIO_P64, "P64", "predixy", 0.35),
-    limit(Figure::F2, RATIO_P64, "P64", "nutcracker", 0.12),
-    limit(Figure::F2, RATIO_P64, "P64", "envoy", 0.10),
-    limit(Figure::F10, RATIO_MGET, "MGET 100, per key", "predixy", 0.40),
-];
-
-/// F3: (label, workloads, limit) of proxy and nodes over direct.
-pub(crate) const TOTALS: &[(&str, &[&str], f64)] = &[("P1", RATIO_P1, 1.3), ("P16", RATIO_P16, 1.8)];
-
-/// F4: (depth, limit) in system calls per request.
-pub(crate) const SYSTEM_CALLS: &[(usize, f64)] = &[(1, 2.8), (16, 0.20), (64, 0.06)];
-
-/// F5: (depth, limit) in user instructions per request.
-pub(crate) const INSTRUCTIONS: &[(usize, f64)] = &[(1, 2500.0), (16, 1300.0)];
-
-/// F7: limits in bytes per idle connection, fresh and after use.
-pub(crate) const MEMORY: (f64, f64) = (1536.0, 2048.0);

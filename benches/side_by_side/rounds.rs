@@ -3,33 +3,39 @@
 //! CPU time is read before the first request and after the last reply, while the connections are open and warm, so
 //! neither connecting nor closing counts. A target that fails is left out from then on, and named.
 
+use std::cell::OnceCell;
+
 use serde::Serialize;
 
 use crate::load::{Fleet, Outcome};
 use crate::plan::{Space, Work, Workload};
-use crate::targets::{DIRECT, Missing, Running};
+use crate::targets::{Missing, Running};
 use crate::wire::Keyspace;
-use crate::{Result, cpu};
+use crate::{Result, cpu, plan};
 
-/// Both keyspaces.
-#[derive(Debug)]
+/// The keyspaces, each made when it is first used.
+#[derive(Debug, Default)]
 pub(crate) struct Spaces {
-    small: Keyspace,
-    large: Keyspace,
+    small: OnceCell<Keyspace>,
+    large: OnceCell<Keyspace>,
+    kb64: OnceCell<Keyspace>,
+    mb1: OnceCell<Keyspace>,
+    mb16: OnceCell<Keyspace>,
+    mb64: OnceCell<Keyspace>,
 }
 
 impl Spaces {
-    /// Prepares the requests for both.
-    pub(crate) fn new() -> Self {
-        Self { small: Keyspace::new(Space::Small), large: Keyspace::new(Space::Large) }
-    }
-
     /// The keyspace that a workload uses.
     pub(crate) fn of(&self, space: Space) -> &Keyspace {
-        match space {
+        let cell = match space {
             Space::Small => &self.small,
             Space::Large => &self.large,
-        }
+            Space::Kb64 => &self.kb64,
+            Space::Mb1 => &self.mb1,
+            Space::Mb16 => &self.mb16,
+            Space::Mb64 => &self.mb64,
+        };
+        cell.get_or_init(|| Keyspace::new(space))
     }
 }
 
@@ -50,6 +56,8 @@ pub(crate) struct Sample {
     pub(crate) proxy_us: Option<f64>,
     /// The same of the servers behind it.
     pub(crate) nodes_us: f64,
+    /// The proxy's resident memory at its peak, bytes.
+    pub(crate) peak: Option<u64>,
     /// Median latency of a batch, microseconds.
     pub(crate) p50_us: f64,
     /// The latency that 99 of 100 batches do not exceed, microseconds.
@@ -62,13 +70,14 @@ pub(crate) struct Sample {
     pub(crate) complaint: Option<String>,
 }
 
-/// Puts both keyspaces behind a target. Fails when the target answers anything but OK.
-pub(crate) fn preload(running: &Running, spaces: &Spaces) -> Result<()> {
-    for space in [Space::Small, Space::Large] {
+/// Puts keyspaces behind a target. Fails when the target answers anything but OK.
+pub(crate) fn preload(running: &Running, wanted: &[Space], spaces: &Spaces) -> Result<()> {
+    for &space in wanted {
         let keys = spaces.of(space);
-        let requests = u64::from(keys.count);
-        let load =
-            Workload { name: "preload", figures: &[], work: Work::Preload, space, connections: 4, depth: 64, requests };
+        let (_, count, size) = space.shape();
+        let depth = (64 * 1024 / size).clamp(1, 64);
+        let connections = (count as usize).min(4);
+        let load = Workload { work: Work::Preload, space, connections, ..plan::mixed(depth, u64::from(count)) };
         let outcome = Fleet::connect(&running.destination, keys, load.connections)?.run(&load, 0)?;
         if let Some(complaint) = outcome.complaint {
             return Err(format!("preloading was answered {complaint}").into());
@@ -92,8 +101,7 @@ pub(crate) fn run(
         for (index, load) in workloads.iter().enumerate() {
             let seed = (u64::from(round) << 32) | index as u64;
             running.retain_mut(|target| {
-                if target.name == DIRECT && matches!(load.work, Work::Mget(_)) {
-                    // No node answers for another's keys.
+                if target.scene != load.scene || load.without.contains(&target.name) {
                     return true;
                 }
                 match measure(target, load, spaces, round, seed) {
@@ -125,10 +133,13 @@ fn measure(target: &Running, load: &Workload, spaces: &Spaces, round: u32, seed:
     let mut fleet = Fleet::connect(&target.destination, spaces.of(load.space), load.connections)?;
     fleet.run(&load.sized(load.warm_up()), !seed)?;
     let proxy = || target.pid().map(cpu::time).transpose();
+    target.pid().map(cpu::forget_peak).transpose()?;
     let (proxy_before, nodes_before) = (proxy()?, cpu::times(&target.nodes)?);
     let outcome = fleet.run(load, seed)?;
     let (proxy_after, nodes_after) = (proxy()?, cpu::times(&target.nodes)?);
-    Ok(sample(target, load, round, outcome, proxy_after.zip(proxy_before), (nodes_after, nodes_before)))
+    let peak = target.pid().map(cpu::peak).transpose()?;
+    let sample = sample(target, load, round, outcome, proxy_after.zip(proxy_before), (nodes_after, nodes_before));
+    Ok(Sample { peak, ..sample })
 }
 
 fn sample(
@@ -149,6 +160,7 @@ fn sample(
         per_second: keys / outcome.elapsed.as_secs_f64(),
         proxy_us: proxy.map(each),
         nodes_us: each(nodes),
+        peak: None,
         p50_us: outcome.quantile(0.50),
         p99_us: outcome.quantile(0.99),
         errors: outcome.errors,

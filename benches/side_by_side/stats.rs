@@ -44,19 +44,43 @@ pub(crate) fn median(samples: &[Sample], target: &str, work: &str, pick: Pick) -
     Spread::of(of.filter_map(pick)).map(|spread| spread.median)
 }
 
-/// A target in a comparison: its name, and the number that counts.
-pub(crate) type Side<'a> = (&'a str, Pick);
+/// One side of a comparison: a target, the workloads whose numbers are added up within a round, and the number.
+#[derive(Clone, Copy)]
+pub(crate) struct Side<'a> {
+    pub(crate) target: &'a str,
+    pub(crate) works: &'a [&'a str],
+    pub(crate) pick: Pick,
+}
 
-/// The ratio of two targets over the same rounds, the numbers of the given workloads added up within a round. A round
-/// in which either gave an error or a wrong reply does not count: refusing is cheaper than serving.
-pub(crate) fn ratio(samples: &[Sample], works: &[&str], ours: Side<'_>, theirs: Side<'_>) -> Option<Spread> {
+impl Side<'_> {
+    /// What counts of a round. One in which the target gave an error or a wrong reply does not count: refusing is
+    /// cheaper than serving.
+    fn of(&self, samples: &[Sample], round: u32) -> Option<f64> {
+        let own = samples.iter().filter(|sample| sample.round == round && sample.target == self.target);
+        let sound: Vec<&Sample> = own.filter(|sample| sample.errors + sample.wrong == 0).collect();
+        let of = |work: &&str| (self.pick)(sound.iter().find(|sample| sample.work == *work)?);
+        self.works.iter().map(of).sum()
+    }
+}
+
+/// What `fold` makes of two sides in each round, over the rounds in which both have their numbers.
+fn fold(
+    samples: &[Sample],
+    ours: Side<'_>,
+    theirs: Side<'_>,
+    fold: impl Fn(f64, f64) -> Option<f64>,
+) -> Option<Spread> {
     let rounds = samples.iter().map(|sample| sample.round).max()?;
-    let sum = |round, (target, pick): Side<'_>| -> Option<f64> {
-        let of = |work: &&str| {
-            let mut all = samples.iter().filter(|sample| sample.errors + sample.wrong == 0);
-            pick(all.find(|sample| sample.round == round && sample.target == target && sample.work == *work)?)
-        };
-        works.iter().map(of).sum()
-    };
-    Spread::of((1..=rounds).filter_map(|round| Some(sum(round, ours)? / sum(round, theirs)?)))
+    let each = |round| fold(ours.of(samples, round)?, theirs.of(samples, round)?);
+    Spread::of((1..=rounds).filter_map(each))
+}
+
+/// The ratio of two sides over the same rounds.
+pub(crate) fn ratio(samples: &[Sample], ours: Side<'_>, theirs: Side<'_>) -> Option<Spread> {
+    fold(samples, ours, theirs, |ours, theirs| Some(ours / theirs))
+}
+
+/// By how much one side is more than another.
+pub(crate) fn excess(samples: &[Sample], ours: Side<'_>, theirs: Side<'_>) -> Option<Spread> {
+    fold(samples, ours, theirs, |ours, theirs| Some(ours - theirs))
 }

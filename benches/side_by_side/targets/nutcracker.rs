@@ -11,7 +11,7 @@ use crate::cluster::Ground;
 pub(super) fn seek(given: Option<&Path>) -> std::result::Result<Target, Missing> {
     let program = binary("nutcracker", given, "install the package nutcracker or give --nutcracker PATH")?;
     let version = version(&program, "-V");
-    Ok(Target { name: "nutcracker", program, version, ground: Ground::Three, countable: true, arguments })
+    Ok(Target { name: "nutcracker", program, version, ground: Ground::Three, countable: true, files: 1, arguments })
 }
 
 fn arguments(site: &Site<'_>) -> Result<Vec<String>> {

@@ -11,7 +11,7 @@ use crate::cluster::Ground;
 pub(super) fn seek(given: Option<&Path>) -> std::result::Result<Target, Missing> {
     let program = binary("predixy", given, "build it from its sources and give --predixy PATH")?;
     let version = version(&program, "-v");
-    Ok(Target { name: "predixy", program, version, ground: Ground::Cluster, countable: true, arguments })
+    Ok(Target { name: "predixy", program, version, ground: Ground::Cluster, countable: true, files: 1, arguments })
 }
 
 fn arguments(site: &Site<'_>) -> Result<Vec<String>> {

@@ -1,4 +1,4 @@
-//! slotway: one worker, defaults otherwise.
+//! slotway: one worker (two where that is what is measured), defaults otherwise.
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +15,12 @@ pub(super) fn seek(given: Option<&Path>) -> std::result::Result<Target, Missing>
         return Err(Missing { name: OURS, why });
     }
     let version = version(&program, "-V");
-    Ok(Target { name: OURS, program, version, ground: Ground::Cluster, countable: true, arguments })
+    Ok(Target { name: OURS, program, version, ground: Ground::Cluster, countable: true, files: 1, arguments })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the others write files, which can fail")]
 fn arguments(site: &Site<'_>) -> Result<Vec<String>> {
     let seeds = joined(&site.servers, "", ",");
-    let words = format!("run --seeds {seeds} --listen {} --workers 1", local(site.listen));
+    let words = format!("run --seeds {seeds} --listen {} --workers {}", local(site.listen), site.workers);
     Ok(words.split(' ').map(str::to_owned).collect())
 }
