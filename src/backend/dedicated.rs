@@ -1,4 +1,5 @@
-//! Connections that are lent to one client: for WATCH until EXEC, for a command that blocks, for WAIT.
+//! Connections that are lent to one client: for WATCH until EXEC, for a command that blocks, for WAIT,
+//! for what must not stand behind others.
 //!
 //! A loan is kept for each client that has one; the session only knows what it began. A connection goes back to
 //! the idle ones of its node only when all that was sent on it is answered and nothing of its client is left on
@@ -124,6 +125,13 @@ impl Backend {
         let until = blocked::timeout(request.frame).map(|timeout| self.now + timeout);
         let earlier = self.loans.insert(key(&pending), Loan::new(&request, until));
         debug_assert!(earlier.is_none(), "a client cannot be blocked twice");
+        self.send_again(request.proto, Taken::unsent(pending, request.frame));
+    }
+
+    /// Sends a request past all that is under way to its node, for which it may wait as long as for any.
+    pub fn aside(&mut self, request: Outgoing<'_>, ticket: Ticket) {
+        let pending = self.pending(Traits::Aside, &request, ticket);
+        self.loans.insert(key(&pending), Loan::new(&request, None));
         self.send_again(request.proto, Taken::unsent(pending, request.frame));
     }
 

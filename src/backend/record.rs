@@ -65,6 +65,8 @@ pub(super) enum Traits {
     Probe,
     /// It comes from its client in pieces, on that connection, and is not kept.
     Upload,
+    /// It must not stand behind what others have under way: it goes over a connection that is lent to its client.
+    Aside,
 }
 
 impl Traits {
@@ -98,7 +100,10 @@ impl Traits {
 
     /// Whether it goes over a connection that is lent to its client.
     pub(super) const fn is_bound(self) -> bool {
-        matches!(self, Self::Exec | Self::Watch | Self::ReadBlock | Self::WriteBlock | Self::Probe | Self::Upload)
+        matches!(
+            self,
+            Self::Exec | Self::Watch | Self::ReadBlock | Self::WriteBlock | Self::Probe | Self::Upload | Self::Aside
+        )
     }
 
     /// Whether its client waits for as long as it wants.

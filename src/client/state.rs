@@ -324,7 +324,9 @@ pub(super) fn refuse(client: ClientId, text: &str, room: &mut Room) -> Flow {
 /// Answers that the number of arguments is wrong, as Redis words it.
 #[cold]
 pub(super) fn wrong_arity(client: ClientId, spec: &Spec, room: &mut Room) -> Flow {
-    refuse(client, &format!("ERR wrong number of arguments for '{}' command", spec.full_name()), room)
+    // Whether anything was begun or not.
+    let code = if spec.name == "exec" { "EXECABORT Transaction discarded because of:" } else { "ERR" };
+    refuse(client, &format!("{code} wrong number of arguments for '{}' command", spec.full_name()), room)
 }
 
 /// Appends an answer.

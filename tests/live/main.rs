@@ -19,6 +19,7 @@ mod differential;
 mod harness;
 mod inline;
 mod missing;
+mod modules;
 mod operators;
 mod order;
 mod per_slot;
