@@ -109,14 +109,35 @@ impl Stream {
     }
 }
 
+/// What is no TCP. Out of the way of what is: `poll_read` and its kin are part of every read and write.
+impl Stream {
+    #[inline(never)]
+    fn read_other(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(s) => Pin::new(s).poll_read(cx, buf),
+            Self::Unix(s) => Pin::new(s).poll_read(cx, buf),
+            Self::Tls(s) => Pin::new(&mut **s).poll_read(cx, buf),
+            Self::Other(s) => Pin::new(s).poll_read(cx, buf),
+        }
+    }
+
+    #[inline(never)]
+    fn write_other(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(s) => Pin::new(s).poll_write(cx, bytes),
+            Self::Unix(s) => Pin::new(s).poll_write(cx, bytes),
+            Self::Tls(s) => Pin::new(&mut **s).poll_write(cx, bytes),
+            Self::Other(s) => Pin::new(s).poll_write(cx, bytes),
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(s) => Pin::new(s).poll_read(cx, buf),
-            Self::Unix(s) => Pin::new(s).poll_read(cx, buf),
-            Self::Tls(s) => Pin::new(&mut **s).poll_read(cx, buf),
-            Self::Other(s) => Pin::new(s).poll_read(cx, buf),
+            other => other.read_other(cx, buf),
         }
     }
 }
@@ -126,9 +147,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(s) => Pin::new(s).poll_write(cx, bytes),
-            Self::Unix(s) => Pin::new(s).poll_write(cx, bytes),
-            Self::Tls(s) => Pin::new(&mut **s).poll_write(cx, bytes),
-            Self::Other(s) => Pin::new(s).poll_write(cx, bytes),
+            other => other.write_other(cx, bytes),
         }
     }
 
