@@ -10,7 +10,7 @@ use super::pinned::{Own, Transaction, Wide};
 use super::state::{Flow, Room, Session, ok, refuse, say, wrong_arity};
 use super::{asking, blocking, draws, local};
 use crate::backend::{EXEC, Lane, Outgoing};
-use crate::command::{Flags, Keys, Merge, Pin, Spec};
+use crate::command::{Flags, Merge, Pin, Spec};
 use crate::merge::{Gather, Splice};
 use crate::replies::{ClientId, Ticket};
 use crate::resp::encode;
@@ -290,6 +290,8 @@ pub(super) enum Place {
 
 fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<Place, String> {
     let route = match route::route(spec, request, &mut room.parts) {
+        // What is wrong with its arguments is the node's word, when it is run.
+        Err(Refused::Keys(_)) => return Ok(Place::Node),
         Err(refused) => Route::Everywhere(room.rights.instead(refused, spec, request)?),
         Ok(route) => route,
     };
@@ -299,8 +301,7 @@ fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<
         Route::Split(_) => Err(Refused::CrossSlot.to_string()),
         Route::Pin(Pin::Blocking) => match route::one_slot(spec, request) {
             Ok(slot) => Ok(slot.map_or(Place::Node, Place::Slot)),
-            // What is wrong with its options is the node's word, when it is run.
-            Err(Refused::Keys(_)) if spec.keys == [Keys::Streams] => Ok(Place::Node),
+            Err(Refused::Keys(_)) => Ok(Place::Node),
             Err(refused) => Err(refused.to_string()),
         },
         Route::Local if draws::is_for_a_node(spec, request) => Ok(Place::Node),
