@@ -4,8 +4,9 @@ use super::desk::Question;
 use super::nodes::{count, pair};
 use super::state::{Flow, Room, Session, refuse, say};
 use super::{asking, helps, info, learning};
+use crate::backend::ReadFrom;
 use crate::cluster::slot::slot;
-use crate::cluster::topology::{Topology, UNOWNED};
+use crate::cluster::topology::{Role, Topology, UNOWNED};
 use crate::command::{Spec, keys};
 use crate::replies::ClientId;
 use crate::resp::request::Request;
@@ -35,7 +36,7 @@ pub(super) fn answer(
             let slot = slot(request.arg(2).unwrap_or_default());
             say(client, room, |out| encode::integer(out, i64::from(slot)))
         }
-        "explain" => explain(client, request, proto, room),
+        "explain" => explain(session, client, request, proto, room),
         "config" => {
             let text = room.process.effective.clone();
             say(client, room, |out| encode::text(out, &text, proto))
@@ -72,8 +73,24 @@ fn topology(map: &Topology, proto: Proto, out: &mut Vec<u8>) {
     }
 }
 
+/// The nodes of a slot that a request goes to when all are well.
+fn readers(map: &Topology, slot: u16, from: ReadFrom) -> Vec<String> {
+    let owner = map.slots.get(usize::from(slot)).copied().unwrap_or(UNOWNED);
+    let replicas =
+        map.nodes.iter().filter(|node| node.role == Role::Replica { of: owner } && node.online && node.is_linked);
+    let mut nodes: Vec<String> = match from {
+        ReadFrom::Primary | ReadFrom::PreferPrimary => Vec::new(),
+        ReadFrom::PreferReplica | ReadFrom::Replica | ReadFrom::Any => replicas.map(|n| n.addr.to_string()).collect(),
+    };
+    let alone = nodes.is_empty() && from != ReadFrom::Replica;
+    if alone || from == ReadFrom::Any {
+        nodes.extend(map.node(owner).map(|node| node.addr.to_string()));
+    }
+    nodes
+}
+
 /// `PROXY EXPLAIN command …`: the way that it would take, without taking it.
-fn explain(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Room) -> Flow {
+fn explain(session: &Session, client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Room) -> Flow {
     let Some(inner) = request.skip(2) else { return refuse(client, "ERR Invalid command specified", room) };
     let Some(spec) = learning::known(&inner, room) else {
         return refuse(client, "ERR Invalid command specified", room);
@@ -93,17 +110,17 @@ fn explain(client: ClientId, request: &Request<'_>, proto: Proto, room: &mut Roo
     slots.sort_unstable();
     slots.dedup();
     let map = room.process.map.load_full();
-    let owner = |slot: &u16| map.slots.get(usize::from(*slot)).and_then(|owner| map.nodes.get(usize::from(*owner)));
+    let spread = session.spread(spec).unwrap_or_default();
     let mut nodes: Vec<String> = match way {
-        Ok(Route::Slot(_) | Route::Split(_) | Route::Pin(_)) => {
-            slots.iter().filter_map(owner).map(|n| n.addr.to_string()).collect()
-        }
+        Ok(Route::Slot(_) | Route::Split(_)) => slots.iter().flat_map(|&slot| readers(&map, slot, spread)).collect(),
+        Ok(Route::Pin(_)) => slots.iter().flat_map(|&slot| readers(&map, slot, ReadFrom::Primary)).collect(),
         Ok(Route::Any | Route::Everywhere(_)) => map.primaries().map(|(_, node)| node.addr.to_string()).collect(),
         _ => Vec::new(),
     };
     nodes.sort_unstable();
     nodes.dedup();
     let (plan, refusal) = match &way {
+        Ok(Route::Slot(_)) if nodes.len() > 1 => ("one of the nodes", ""),
         Ok(Route::Slot(_)) => ("one node", ""),
         Ok(Route::Any) => ("any one of the nodes", ""),
         Ok(Route::Split(_)) => ("split by slot", ""),

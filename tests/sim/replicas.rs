@@ -56,6 +56,13 @@ fn reads_go_where_the_setting_says() {
             resp3.say("HELLO 3").await;
             assert_eq!(resp3.say(&format!("GET {key}")).await, bulk("1"));
             assert!(ran_at(&world, "GET").is_subset(&expected), "{from:?}");
+            let told = resp3.say(&format!("PROXY EXPLAIN GET {key}")).await;
+            for node in world.cluster.nodes() {
+                let addr = world.cluster.addr(node).to_string();
+                assert_eq!(told.contains(&addr), expected.contains(&node), "{from:?}, {addr}: {told}");
+            }
+            let told = resp3.say(&format!("PROXY EXPLAIN SET {key} 1")).await;
+            assert!(told.contains(&world.cluster.addr(primary).to_string()), "{told}");
         });
     }
 }
