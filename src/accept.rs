@@ -63,9 +63,9 @@ fn hand_over(connection: Accepted, process: &Process, workers: &[Arc<Mailbox>]) 
     }
 }
 
-/// Says why, as Redis does, and closes.
+/// Says why, as Redis does, and closes. A client that wants to shake hands first is not worth it.
 async fn refuse(connection: Accepted) {
-    if let Ok(mut stream) = connection.into_stream() {
+    if let Ok((mut stream, None)) = connection.into_stream() {
         let saying = stream.write_all(b"-ERR max number of clients reached\r\n");
         // Whether it was heard does not matter: the connection ends either way.
         let _ = tokio::time::timeout(FAREWELL, saying).await;

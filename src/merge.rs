@@ -109,7 +109,7 @@ impl Gather {
         let is_error = matches!(reply.first(), Some(b'-' | b'!'));
         if is_error && self.merge != Merge::OneOk {
             self.fail(reply);
-        } else if self.error.is_none() && !self.fold(part, reply, is_error) {
+        } else if self.error.is_none() && !self.fold(part, reply) {
             self.fail(b"-ERR a node answered a part of the request in an unexpected form\r\n");
         }
         self.left == 0
@@ -122,7 +122,7 @@ impl Gather {
     }
 
     /// False if the reply is not of the form that this merge needs.
-    fn fold(&mut self, part: u32, reply: &[u8], is_error: bool) -> bool {
+    fn fold(&mut self, part: u32, reply: &[u8]) -> bool {
         match self.merge {
             Merge::Concat if self.starts.is_empty() => self.append(reply).is_some(),
             Merge::Concat => self.scatter(part, reply).is_some(),
@@ -135,7 +135,7 @@ impl Gather {
             Merge::Union => self.unite(reply).is_some(),
             Merge::Pairs => self.add_pairs(reply).is_some(),
             Merge::OneOk => {
-                if self.bytes.is_empty() || (self.bytes.first() == Some(&b'-') && !is_error) {
+                if self.bytes.is_empty() || news(reply) > news(&self.bytes) {
                     self.bytes = reply.to_vec();
                 }
                 true
@@ -265,6 +265,15 @@ impl Gather {
     }
 }
 
+/// How much an answer says that one success decides: `NOTBUSY` comes from each node where nothing runs.
+fn news(reply: &[u8]) -> u8 {
+    match reply.first() {
+        Some(b'-') if reply.starts_with(b"-NOTBUSY ") => 0,
+        Some(b'-' | b'!') => 1,
+        _ => 2,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -347,6 +356,11 @@ mod tests {
         one.add(0, b"-ERR x\r\n");
         one.add(1, b"-ERR y\r\n");
         assert_eq!(whole(&one), "-ERR x\r\n", "no part succeeded");
+        let mut kill = Gather::new(Merge::OneOk, Proto::Resp2, 3);
+        for (part, reply) in ["-NOTBUSY a\r\n", "-UNKILLABLE b\r\n", "-NOTBUSY c\r\n"].iter().enumerate() {
+            kill.add(part as u32, reply.as_bytes());
+        }
+        assert_eq!(whole(&kill), "-UNKILLABLE b\r\n", "where nothing runs there is nothing to say");
         let mut least = Gather::new(Merge::Min, Proto::Resp2, 3);
         for (part, reply) in [":3\r\n", ":-1\r\n", ":7\r\n"].iter().enumerate() {
             least.add(part as u32, reply.as_bytes());

@@ -13,6 +13,8 @@
 mod aside;
 mod hold;
 mod stash;
+mod stream;
+mod ticket;
 
 use std::sync::Arc;
 
@@ -23,6 +25,9 @@ use crate::merge::errand::{Errand, Outcome};
 use crate::telemetry::Tally;
 use hold::Batch;
 use stash::{Place, Stash};
+use stream::Streaming;
+pub use stream::{Begun, WINDOW};
+pub use ticket::Ticket;
 
 /// A client's place in the worker's tables.
 pub type ClientId = u32;
@@ -33,58 +38,6 @@ const WHOLE: u32 = u32::MAX;
 const SPARE_MAX: usize = 64 << 10;
 /// How many empty output buffers are kept.
 const SPARES: usize = 64;
-
-/// A claim on one place in one client's queue. It must be handed in exactly once.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a ticket that is not handed in leaves its client waiting for ever"]
-pub struct Ticket {
-    client: ClientId,
-    generation: u32,
-    sequence: u32,
-    /// Its place in the parts of merges, or [`WHOLE`].
-    part: u32,
-    /// Bytes that the client is charged with until the ticket is handed in.
-    charge: u32,
-}
-
-impl Ticket {
-    /// Tells apart the clients that there ever were.
-    #[must_use]
-    pub const fn client_key(&self) -> u64 {
-        (self.generation as u64) << 32 | self.client as u64
-    }
-
-    /// Whether it stands for one part of a merge.
-    #[inline]
-    #[must_use]
-    pub const fn is_part(&self) -> bool {
-        self.part != WHOLE
-    }
-
-    /// Whether its place is in front of that of `other`, in the queue of the same client.
-    #[must_use]
-    pub const fn comes_before(&self, other: &Self) -> bool {
-        other.comes_after(self.sequence)
-    }
-
-    /// Whether its place is behind that of this sequence, in the queue of the same client.
-    #[must_use]
-    pub const fn comes_after(&self, sequence: u32) -> bool {
-        (sequence.wrapping_sub(self.sequence) as i32) < 0
-    }
-
-    /// Its place among the parts of merges, if it is for a part of a request.
-    #[must_use]
-    pub const fn part(&self) -> Option<u32> {
-        if self.part == WHOLE { None } else { Some(self.part) }
-    }
-
-    /// Its place, counted from the beginning of the client.
-    #[must_use]
-    pub const fn sequence(&self) -> u32 {
-        self.sequence
-    }
-}
 
 /// A merge that is under way.
 #[derive(Debug)]
@@ -120,6 +73,10 @@ pub struct Queue {
     /// The request at hand is to be answered with nothing.
     muted: bool,
     batch: Batch,
+    /// The client sends more, or would: what it is owed must not wait for it to read.
+    pressed: bool,
+    /// The head's reply is on its way out in pieces.
+    streaming: Option<Box<Streaming>>,
 }
 
 impl Queue {
@@ -180,6 +137,8 @@ pub struct Replies {
     /// Empty buffers, so that a silent client owns none.
     spares: Vec<Vec<u8>>,
     spare_stashes: Vec<Stash>,
+    /// Clients whose reply broke off in the middle: they can only be closed.
+    broken: Vec<ClientId>,
     /// Errands that want another step.
     again: Vec<(Ticket, Box<dyn Errand>)>,
     merged: Vec<u8>,
@@ -203,9 +162,10 @@ impl Replies {
         self.queues.insert(Queue { generation: self.generation, ..Queue::default() }) as ClientId
     }
 
-    /// Closes a queue. Tickets that are still out are handed in later and go nowhere.
-    pub fn close(&mut self, client: ClientId) {
-        self.queues.try_remove(client as usize);
+    /// Closes a queue. Tickets that are still out are handed in later and go nowhere. Gives the connection that waits
+    /// for the client to read on, if there is one.
+    pub fn close(&mut self, client: ClientId) -> Option<u32> {
+        self.queues.try_remove(client as usize)?.streaming.map(|streaming| streaming.pipe)
     }
 
     /// The queue of `client`.
@@ -431,6 +391,10 @@ impl Replies {
             return queue.unwritten();
         }
         queue.written = 0;
+        if queue.streaming.is_some() {
+            queue.out.clear();
+            return &[];
+        }
         let mut out = std::mem::take(&mut queue.out);
         out.clear();
         if out.capacity() <= SPARE_MAX && self.spares.len() < SPARES {

@@ -16,6 +16,7 @@ use crate::cluster::discovery::Discovery;
 use crate::cluster::learning::Learning;
 use crate::cluster::topology::Topology;
 use crate::config::Config;
+use crate::net::tls::{Certificates, Guarded, Nodes, Secured, Server, Unfit};
 use crate::net::{Addr, Listener, Net};
 use crate::worker::{Mailbox, Parts, Worker};
 
@@ -35,6 +36,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Certificates cannot be used.
+    #[error("{0}; {instead}", instead = .0.instead)]
+    Certificates(#[from] Unfit),
     /// A thread or its runtime could not be started, or a worker ended before its time.
     #[error("{0}")]
     Worker(String),
@@ -55,15 +59,15 @@ struct House {
 
 impl House {
     fn build(config: Config, net: Arc<dyn Net>, workers: usize) -> Result<Self, Error> {
-        let mut addrs = vec![config.worker.addr.clone()];
-        addrs.extend(config.worker.unix_socket.clone().map(Addr::Unix));
-        let listen = |addr: Addr| net.listen(&addr).map_err(|source| Error::Listen { addr, source });
-        let listeners = addrs.into_iter().map(listen).collect::<Result<Vec<_>, _>>()?;
+        let mut certificates = Vec::new();
+        let listeners = listen(&config, &*net, &mut certificates)?;
+        let net = to_nodes(&config, net, &mut certificates)?;
         let port = listeners.first().map_or(0, |listener| listener.local_addr().port());
         let map = Arc::new(ArcSwap::from_pointee(Topology::default()));
         let client = config.client.clone();
         let mut process = Process::new(client, config.worker.max_clients, port, Arc::clone(&map), workers);
         process.effective = config.effective();
+        process.certificates = ArcSwap::from_pointee(certificates);
         let process = Arc::new(process);
         let mailboxes: Arc<[Arc<Mailbox>]> = std::iter::repeat_with(Arc::default).take(workers).collect();
         let (hints, hinted) = mpsc::channel(HINTS);
@@ -85,13 +89,13 @@ impl House {
         let told = Arc::clone(&mailboxes);
         let told = Box::new(move || told.iter().for_each(|mailbox| mailbox.new_map()));
         let learning = Learning::beside(&discovery, Arc::clone(&process.lore), told);
-        let listen = listeners.iter().map(|listener| listener.local_addr()).collect();
+        let bound = listeners.iter().map(|listener| listener.local_addr()).collect();
         let admin = bind_admin(&config.admin, &*net)?.map(|listener| {
             let parts = admin::Parts {
                 options: config.admin.clone(),
                 process: Arc::clone(&process),
                 workers: Arc::clone(&mailboxes),
-                listen,
+                listen: bound,
                 net: Arc::clone(&net),
                 credentials: config.backend.credentials.clone(),
                 timeout: config.backend.connect_timeout,
@@ -122,6 +126,7 @@ impl House {
         ended: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
         let (map, delay) = (Arc::clone(&self.discovery.map), self.config.worker.delay);
+        let process = Arc::clone(&self.process);
         let clients = async {
             wait_for_map(&map).await;
             let addrs: Vec<Addr> = self.listeners.iter().map(|listener| listener.local_addr()).collect();
@@ -151,8 +156,41 @@ impl House {
             () = clients => Ok(()),
             () = self.discovery.run() => Ok(()),
             () = self.learning.run() => Ok(()),
+            () = process.watch_certificates() => Ok(()),
         }
     }
+}
+
+/// What is in use of certificates, for those who look at it.
+type InUse = Vec<Arc<dyn Certificates>>;
+
+/// The listeners for clients, with TLS where it is asked for.
+fn listen(config: &Config, net: &dyn Net, in_use: &mut InUse) -> Result<Vec<Box<dyn Listener>>, Error> {
+    let bind = |addr: Addr| net.listen(&addr).map_err(|source| Error::Listen { addr, source });
+    let (addr, tls) = (config.worker.addr.clone(), &config.worker.tls);
+    let mut listeners = Vec::new();
+    if tls.is_on() {
+        let server = Arc::new(Server::new(tls)?);
+        in_use.push(server.certificates());
+        listeners.push(Box::new(Guarded::new(bind(addr)?, server)) as Box<dyn Listener>);
+    } else {
+        listeners.push(bind(addr)?);
+    }
+    // Nobody listens in on a Unix socket.
+    if let Some(path) = &config.worker.unix_socket {
+        listeners.push(bind(Addr::Unix(path.clone()))?);
+    }
+    Ok(listeners)
+}
+
+/// The network to the nodes, with TLS where it is asked for.
+fn to_nodes(config: &Config, net: Arc<dyn Net>, in_use: &mut InUse) -> Result<Arc<dyn Net>, Error> {
+    if !config.cluster.tls.on {
+        return Ok(net);
+    }
+    let nodes = Arc::new(Nodes::new(&config.cluster.tls)?);
+    in_use.push(nodes.certificates());
+    Ok(Arc::new(Secured::new(net, nodes)))
 }
 
 /// The listener of the admin port. The usual address may be taken by another proxy on this machine, which is no

@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use slotway::config::{Config, Level, Loaded, Mistakes, Sources, default_of, known_keys, load};
+use slotway::config::{Certificates, Config, Level, Loaded, Mistakes, Sources, default_of, known_keys, load};
 use slotway::net::Addr;
+
+#[path = "pki/mod.rs"]
+mod pki;
 
 /// What `${NAME}` finds in the samples.
 const SAMPLE_ENV: [(&str, &str); 6] = [
@@ -47,7 +50,7 @@ fn load_text(
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}.toml", std::process::id()));
     std::fs::write(&path, text).unwrap();
     let flags = flags.iter().map(|(flag, key, value)| (*flag, *key, (*value).to_owned())).collect();
-    let loaded = load(&Sources { file: Some(path.clone()), env: pairs(env), flags, seeds_needed: false });
+    let loaded = load(&Sources { file: Some(path.clone()), env: pairs(env), flags, ..Sources::default() });
     std::fs::remove_file(path).unwrap();
     loaded
 }
@@ -223,7 +226,7 @@ fn every_key_has_a_variable() {
     for key in known_keys().filter(|key| !key.ends_with("password") && !key.ends_with("token")) {
         let variable = format!("SLOTWAY__{}", key.replace('.', "__").to_uppercase());
         let mistakes = load_env(&[(variable.as_str(), "no such value\u{7f}")]).err();
-        if key == "listen.unix_socket" {
+        if key == "listen.unix_socket" || key.ends_with("tls_client_ca_file") || key.ends_with("tls_ca_file") {
             assert!(mistakes.is_none(), "any text is a path");
             continue;
         }
@@ -318,4 +321,62 @@ fn the_version_names_commit_and_features() {
     let told = String::from_utf8(slotway(&["-V"]).stdout).unwrap();
     assert!(told.starts_with(&format!("slotway {} (commit ", env!("CARGO_PKG_VERSION"))), "{told}");
     assert!(told.contains("features: "), "{told}");
+}
+
+/// Loads a text that stands beside certificates.
+fn load_beside(folder: &pki::Folder, text: &str, certificates: Certificates) -> Result<Loaded, Mistakes> {
+    load(&Sources { file: Some(folder.write("proxy.toml", text)), certificates, ..Sources::default() })
+}
+
+#[test]
+fn certificates_are_looked_at_and_what_is_wrong_is_told_with_its_line() {
+    let folder = pki::Folder::new("config-tls");
+    let (authority, other) = (pki::Authority::new("one"), pki::Authority::new("another"));
+    folder.write("ca.crt", &authority.pem);
+    folder.write_pair("good", &authority.issue(&["slotway.example"]));
+    folder.write_pair("other", &other.issue(&["slotway.example"]));
+    folder.write_pair("expired", &authority.issue_until(&["slotway.example"], 2021));
+    folder.write("locked.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
+    folder.write("empty.crt", "");
+    let listen = |cert: &str, key: &str, ca: &str| {
+        format!("[listen]\ntls_cert_file = \"{cert}\"\ntls_key_file = \"{key}\"\ntls_client_ca_file = \"{ca}\"\n")
+    };
+    let good = listen("good.crt", "good.key", "ca.crt");
+    let loaded = load_beside(&folder, &good, Certificates::Valid).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(loaded.warnings, [""; 0]);
+    for (text, line, key, part) in [
+        (listen("none.crt", "good.key", "ca.crt"), 2, "listen.tls_cert_file", "No such file"),
+        (listen("empty.crt", "good.key", "ca.crt"), 2, "listen.tls_cert_file", "there is no certificate in"),
+        (listen("good.key", "good.key", "ca.crt"), 2, "listen.tls_cert_file", "there is no certificate in"),
+        (listen("good.crt", "good.crt", "ca.crt"), 3, "listen.tls_key_file", "there is no private key in"),
+        (listen("good.crt", "locked.key", "ca.crt"), 3, "listen.tls_key_file", "is encrypted"),
+        (listen("good.crt", "other.key", "ca.crt"), 3, "listen.tls_key_file", "does not belong to the certificate"),
+        (listen("good.crt", "good.key", "empty.crt"), 4, "listen.tls_client_ca_file", "there is no certificate in"),
+        (listen("expired.crt", "expired.key", "ca.crt"), 2, "listen.tls_cert_file", "expired"),
+        (
+            "[cluster]\ntls = \"on\"\ntls_ca_file = \"none.crt\"\n".to_owned(),
+            3,
+            "cluster.tls_ca_file",
+            "No such file",
+        ),
+        (
+            "[cluster]\ntls = \"on\"\ntls_ca_file = \"ca.crt\"\ntls_cert_file = \"good.crt\"\ntls_key_file = \"other.key\"\n"
+                .to_owned(),
+            5,
+            "cluster.tls_key_file",
+            "does not belong to the certificate",
+        ),
+    ] {
+        let mistakes = load_beside(&folder, &text, Certificates::Valid).expect_err(&text).to_string();
+        assert_eq!(mistakes.lines().count(), 1, "{mistakes}");
+        assert!(mistakes.contains(&format!("proxy.toml:{line}:")), "{mistakes}");
+        assert!(mistakes.contains(key) && mistakes.contains(part), "{part}: {mistakes}");
+        assert!(load_beside(&folder, &text, Certificates::Unread).is_ok(), "nobody has looked");
+    }
+    let expired = listen("expired.crt", "expired.key", "ca.crt");
+    let loaded = load_beside(&folder, &expired, Certificates::Usable).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert!(loaded.warnings.iter().any(|warning| warning.contains(":2:") && warning.contains("expired")));
+    let lenient = "[cluster]\nseeds = [\"rediss://h:1\"]\ntls_verify = \"off\"\n";
+    let loaded = load_beside(&folder, lenient, Certificates::Valid).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert!(loaded.config.cluster.tls.on && loaded.warnings.iter().any(|warning| warning.contains("ANYONE")));
 }

@@ -164,7 +164,7 @@ impl Stage<'_> {
             match started {
                 Ok(ready) => running.push(ready),
                 Err(error) => {
-                    missing.push(Missing { name: target.name, why: format!("could not be started: {error}") })
+                    missing.push(Missing { name: target.name, why: format!("could not be started: {error}") });
                 }
             }
         }

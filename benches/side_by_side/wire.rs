@@ -303,9 +303,8 @@ impl Sequence {
         match self.work {
             Work::Get => Ask::Get(key),
             Work::Mixed if random >> 63 == 0 => Ask::Get(key),
-            Work::Set | Work::Mixed => Ask::Set(key),
             Work::InTurn if index.is_multiple_of(2) => Ask::Get(key),
-            Work::InTurn => Ask::Set(key),
+            Work::Set | Work::Mixed | Work::InTurn => Ask::Set(key),
             Work::Mget(count) => Ask::Mget(count, random as u32),
             Work::Mset(count) => Ask::Mset(count, random as u32),
             Work::Del(count) => Ask::Del(count, random as u32),

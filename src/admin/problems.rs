@@ -57,6 +57,22 @@ fn whole(status: &Status) -> Vec<Problem> {
     problems
 }
 
+/// A certificate that ends so soon is a problem, in seconds.
+const EXPIRES_SOON: u64 = 7 * 24 * 3600;
+
+/// What is wrong with the certificates in use: the file of each, and when it ends in seconds since 1970.
+pub(super) fn of_certificates(ends: impl Iterator<Item = (String, u64)>, now: u64) -> Vec<Problem> {
+    let problem = |(file, end): (String, u64)| match end.checked_sub(now) {
+        None => Some(Problem::bad(None, format!("the certificate in {file} has expired"))),
+        Some(left) if left < EXPIRES_SOON => {
+            let days = left / (24 * 3600);
+            Some(Problem::warn(None, format!("the certificate in {file} expires in {days} days")))
+        }
+        Some(_) => None,
+    };
+    ends.filter_map(problem).collect()
+}
+
 fn of_node(node: &NodeStatus, middle: Option<f64>, has_primary: bool, now_ms: u64) -> Option<Problem> {
     let fresh = node.last_error.as_ref().filter(|error| now_ms.saturating_sub(error.at_ms) < FRESH_MS);
     let p99 = node.latency.p99_us;
@@ -169,6 +185,18 @@ mod tests {
         });
         let gaps = "bad 4 slots have no owner: requests for their keys fail";
         assert_eq!(found, [gaps, "bad b is offline, and no replica has taken over"]);
+    }
+
+    #[test]
+    fn a_certificate_that_ends_is_told_in_time() {
+        let day = 24 * 3600;
+        let ends = [("far", 100 * day), ("near", 14 * day - 1), ("over", day)].map(|(file, at)| (file.to_owned(), at));
+        let found = of_certificates(ends.into_iter(), 10 * day);
+        let found: Vec<_> = found.iter().map(|problem| format!("{} {}", problem.severity, problem.text)).collect();
+        assert_eq!(
+            found,
+            ["warn the certificate in near expires in 3 days", "bad the certificate in over has expired"]
+        );
     }
 
     #[test]

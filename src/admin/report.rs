@@ -76,6 +76,10 @@ impl Admin {
             status.latency = latency_of(window);
         }
         status.problems = problems::judge(&mut status);
+        let in_use = process.certificates.load();
+        let ends = in_use.iter().filter_map(|one| Some((one.file()?.display().to_string(), one.validity()?.not_after)));
+        status.problems.extend(problems::of_certificates(ends, wall_clock().as_secs()));
+        status.problems.sort_by_key(|problem| problem.severity);
         status
     }
 

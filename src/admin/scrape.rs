@@ -30,6 +30,17 @@ fn clients(process: &Process, out: &mut Exposition) {
     out.family(&n::CLIENT_CONNECTIONS_TOTAL);
     out.sample(&n::CLIENT_CONNECTIONS_TOTAL, &["accepted"], process.accepted.load(Ordering::Relaxed));
     out.sample(&n::CLIENT_CONNECTIONS_TOTAL, &["refused"], process.refused.load(Ordering::Relaxed));
+    out.family(&n::CLIENT_HANDSHAKES);
+    let shaken = &process.handshakes;
+    for (result, count) in [
+        ("ok", &shaken.opened),
+        ("failed", &shaken.failed),
+        ("late", &shaken.late),
+        ("plain", &shaken.plain),
+        ("foreign", &shaken.foreign),
+    ] {
+        out.sample(&n::CLIENT_HANDSHAKES, &[result], count.load(Ordering::Relaxed));
+    }
     out.family(&n::CLIENT_COMMANDS);
     for (name, count) in commands(process).filter(|(_, count)| *count > 0) {
         out.sample(&n::CLIENT_COMMANDS, &[&name], count);
@@ -159,9 +170,27 @@ pub(super) fn map_age_seconds(process: &Process) -> f64 {
     process.uptime().saturating_sub(confirmed).as_secs_f64()
 }
 
+fn certificates(process: &Process, out: &mut Exposition) {
+    let in_use = process.certificates.load();
+    out.family(&n::CERTIFICATE_EXPIRY);
+    for one in in_use.iter() {
+        if let (Some(file), Some(validity)) = (one.file(), one.validity()) {
+            out.sample(&n::CERTIFICATE_EXPIRY, &[&file.display().to_string()], validity.not_after);
+        }
+    }
+    out.family(&n::CERTIFICATE_RELOADS);
+    for one in in_use.iter() {
+        let file = one.file().map_or_else(|| "authorities".to_owned(), |file| file.display().to_string());
+        let (ok, failed) = one.reloads();
+        out.sample(&n::CERTIFICATE_RELOADS, &[&file, "ok"], ok);
+        out.sample(&n::CERTIFICATE_RELOADS, &[&file, "failed"], failed);
+    }
+}
+
 fn own(process: &Process, out: &mut Exposition) {
     out.family(&n::OVERHEAD);
     out.histogram(&n::OVERHEAD, &[], &overhead(process));
+    certificates(process, out);
     out.family(&n::BUILD_INFO);
     out.sample(&n::BUILD_INFO, &[env!("CARGO_PKG_VERSION"), COMMIT], 1);
     out.single(&n::CONFIG_RELOADED, u8::from(process.config_is_good.load(Ordering::Relaxed)));

@@ -48,7 +48,7 @@ pub(super) async fn serve(mut listener: Box<dyn Listener>, admin: Rc<Admin>) {
 }
 
 async fn converse(connection: Accepted, admin: Rc<Admin>) {
-    let Ok(stream) = connection.into_stream() else { return };
+    let Ok((stream, _)) = connection.into_stream() else { return };
     let answer = service_fn(move |request: hyper::Request<_>| {
         let response = admin.answer(&request);
         async { Ok::<_, Infallible>(response) }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::dedicated::not_run;
+use super::dedicated::{self, not_run};
 use super::pipeline::Pipeline;
 use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Target, Verdict};
 use super::repair::NO_CONNECTION;
-use super::retry::{self, Retries};
+use super::retry::{self, Delayed, Detour, Retries};
 use super::slow::Watchful;
 use super::timing::{Clock, Run};
 use super::{Backend, Counts, Millis, PipelineId, Surroundings};
@@ -49,7 +49,12 @@ impl Counts {
 impl Backend {
     /// Takes what a node sent: delivers whole replies, keeps the rest.
     pub(super) fn received(&mut self, pipe: PipelineId, fresh: &[u8], replies: &mut Replies) -> Result<(), Broken> {
+        let elsewhere =
+            if self.retries.is_empty() { Vec::new() } else { self.retries.elsewhere_than(pipe, &self.pipelines) };
         let Some(mut pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
+        if pipeline.passage.is_some() {
+            return self.received_in_pieces(pipe, fresh, replies);
+        }
         let mut kept = std::mem::take(&mut pipeline.inbox);
         let bytes = if kept.is_empty() {
             fresh
@@ -63,6 +68,8 @@ impl Backend {
                 retries: &mut self.retries,
                 watchful: &mut self.watchful,
                 around: &self.around,
+                elsewhere: &elsewhere,
+                wake_at: &mut self.wake_at,
                 now: self.now,
                 now_us: self.now_us,
             };
@@ -86,6 +93,12 @@ impl Backend {
             // The rest of it would be taken for the beginning of the next reply.
             return Err(Broken::Unasked);
         }
+        if pipeline.scanner.least() > self.options.stream_above
+            && self.begin_stream(pipe, bytes.get(at..).unwrap_or_default(), replies)
+        {
+            return self.received_in_pieces(pipe, bytes.get(at..).unwrap_or_default(), replies);
+        }
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
         if kept.is_empty() {
             pipeline.inbox.extend_from_slice(fresh.get(at..).unwrap_or_default());
         } else {
@@ -97,7 +110,7 @@ impl Backend {
 
     /// An error reply or a push.
     #[cold]
-    fn special(&mut self, pipe: PipelineId, reply: &[u8], replies: &mut Replies) -> Result<(), Broken> {
+    pub(super) fn special(&mut self, pipe: PipelineId, reply: &[u8], replies: &mut Replies) -> Result<(), Broken> {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return Ok(()) };
         if reply.first() == Some(&b'>') {
             return Err(Broken::Unasked);
@@ -136,6 +149,23 @@ impl Backend {
                 verdict
             }
         };
+        let lent = request.pending.traits.is_bound().then(|| dedicated::key(&request.pending));
+        let outcome = self.follow(&answer, verdict, request, replies);
+        if let Some(key) = lent {
+            self.settle_loan(key);
+        }
+        outcome
+    }
+
+    /// Does what an error reply asks for.
+    fn follow(
+        &mut self,
+        answer: &Answer<'_>,
+        verdict: Verdict,
+        request: Taken,
+        replies: &mut Replies,
+    ) -> Result<(), Broken> {
+        let (pipe, proto) = (answer.pipe, answer.proto);
         if verdict != Verdict::Pass && request.pending.traits == Traits::Exec {
             // Its keys are watched on this connection and nowhere else.
             replies.deliver(request.pending.ticket, not_run(proto));
@@ -144,20 +174,20 @@ impl Backend {
         let request =
             if verdict != Verdict::Pass && request.pending.traits.blocks() { self.rearm(request) } else { request };
         match verdict {
-            _ if request.pending.traits == Traits::Here => self.here(&answer, &verdict, request, replies),
-            Verdict::Pass => self.pass(request, &answer, replies),
+            _ if request.pending.traits == Traits::Here => self.here(answer, &verdict, request, replies),
+            Verdict::Pass => self.pass(request, answer, replies),
             Verdict::Missing => {
-                if let Some(request) = self.cure(pipe, proto, request, reply, replies) {
-                    self.pass(request, &answer, replies);
+                if let Some(request) = self.cure(pipe, proto, request, answer.reply, replies) {
+                    self.pass(request, answer, replies);
                 }
             }
-            Verdict::Moved(target) => self.moved(&answer, &target, request, replies),
-            Verdict::Ask(target) => self.asked(&answer, &target, request, replies),
+            Verdict::Moved(target) => self.moved(answer, &target, request, replies),
+            Verdict::Ask(target) => self.asked(answer, &target, request, replies),
             Verdict::Later(hint) => {
                 self.view.note_moving(request.pending.slot, self.now);
-                self.later(hint, &answer, request, replies);
+                self.later(hint, answer, request, replies);
             }
-            Verdict::Stale => self.stale(&answer, request, replies),
+            Verdict::Stale => self.stale(answer, request, replies),
             Verdict::Unauthenticated => {
                 self.unauthenticated(proto, request, replies);
                 return Err(Broken::Unauthenticated);
@@ -168,6 +198,10 @@ impl Backend {
 
     /// The error is the client's.
     fn pass(&mut self, request: Taken, answer: &Answer<'_>, replies: &mut Replies) {
+        let elsewhere = self.retries.elsewhere_than(answer.pipe, &self.pipelines);
+        if self.retries.precede(&request.pending, &request.frame, &elsewhere) {
+            return self.put_off(answer.proto, request, &[], None);
+        }
         let run = Run::of(&request.pending);
         self.retries.overtaken_by(&request.pending, &request.frame, replies);
         self.note_slow(&request.pending, &request.frame);
@@ -216,7 +250,11 @@ impl Backend {
         self.view.note_moving(request.pending.slot, self.now);
         let Some((pipe, request)) = self.target(answer, target, request) else { return };
         let Some(request) = self.hop(request, replies) else { return };
-        if retry::patience(request.pending.hops) > 0 {
+        // What follows a transaction may find some of its keys where it came from: that comes first.
+        let is_passed = request.pending.traits.is_unit()
+            && request.pending.hops == 1
+            && replies.is_followed(&request.pending.ticket);
+        if is_passed || retry::patience(request.pending.hops) > 0 {
             return self.put_off(answer.proto, request, &[], Some(answer.pipe));
         }
         self.divert(pipe, &request.frame, request.pending, true);
@@ -305,11 +343,20 @@ struct Aside<'a> {
     retries: &'a mut Retries,
     watchful: &'a mut Watchful,
     around: &'a Surroundings,
+    elsewhere: &'a [Detour],
+    wake_at: &'a mut Millis,
     now: Millis,
     now_us: u32,
 }
 
 impl Aside<'_> {
+    /// A read was run in front of a write that came before it, and is run once more behind it.
+    #[cold]
+    fn ask_again(&mut self, request: Taken, proto: Proto) {
+        let again = Delayed { proto, request, refusal: Box::default(), mark: None };
+        *self.wake_at = self.retries.put_off(self.now, again).min(*self.wake_at);
+    }
+
     /// A request is answered: others may not run behind it, and it may have been slow.
     #[cold]
     fn look(&mut self, pending: &Pending, frame: &[u8], replies: &mut Replies) {
@@ -354,10 +401,15 @@ fn deliver(
                         run.end(Some(&pipeline.tally), clock, replies);
                         run = Run::at(pending.born);
                     }
-                    run.note(&pending);
                     if careful {
-                        aside.look(&pending, pipeline.popped_frame(pending.len as usize), replies);
+                        let frame = pipeline.popped_frame(pending.len as usize);
+                        if aside.retries.precede(&pending, frame, aside.elsewhere) {
+                            aside.ask_again(Taken::unsent(pending, frame), pipeline.proto);
+                            continue;
+                        }
+                        aside.look(&pending, frame, replies);
                     }
+                    run.note(&pending);
                     replies.deliver(pending.ticket, reply);
                 }
                 Some(Expect::Clean { .. }) => pipeline.cleaned(),
@@ -371,7 +423,7 @@ fn deliver(
 }
 
 /// A record was popped that no reply may answer.
-const fn unusable(record: Option<&Expect>) -> Broken {
+pub(super) const fn unusable(record: Option<&Expect>) -> Broken {
     match record {
         Some(Expect::Late { .. }) => Broken::Late,
         Some(Expect::Canary { .. }) => Broken::OutOfStep,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::pipeline::State;
+use super::pipeline::{Passage, State};
 use super::record::{Pending, Taken};
 use super::retry::Delayed;
 use super::timing::Run;
@@ -90,6 +90,10 @@ impl Backend {
     fn expire(&mut self, pipe: PipelineId, replies: &mut Replies) {
         let (now, timeout) = (self.now, self.timeout());
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+        if pipeline.passage.is_some_and(Passage::is_under_way) {
+            self.counts.timed_out += 1;
+            return self.lose(pipe, Fault::Timeout, &"the node stopped in the middle of something large", replies);
+        }
         let expired = |pending: &Pending| pending.age(now) >= timeout;
         let addr = self.nodes.get(usize::from(pipeline.node)).map_or("?".to_owned(), |node| node.addr.to_string());
         let node = Arc::clone(&pipeline.tally);

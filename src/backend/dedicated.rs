@@ -1,4 +1,5 @@
-//! Connections that are lent to one client: for WATCH until EXEC, for a command that blocks, for WAIT.
+//! Connections that are lent to one client: for WATCH until EXEC, for a command that blocks, for WAIT,
+//! for what must not stand behind others.
 //!
 //! A loan is kept for each client that has one; the session only knows what it began. A connection goes back to
 //! the idle ones of its node only when all that was sent on it is answered and nothing of its client is left on
@@ -15,7 +16,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::pipeline::{Holder, LoanKey, Pipeline, State};
+use super::pipeline::{Holder, LoanKey, Passage, Pipeline, State};
 use super::record::{Expect, Pending, Taken, Traits};
 use super::view::NodeId;
 use super::{Backend, Millis, NEVER, Outgoing, PipelineId, blocked};
@@ -28,6 +29,8 @@ use crate::resp::{Proto, encode};
 const WATCHING: u32 = u32::MAX;
 /// In a [`LoanKey`]: for what it waits.
 const BLOCKED: u32 = u32::MAX - 1;
+/// In a [`LoanKey`]: for the large request that it sends.
+pub(super) const UPLOADING: u32 = u32::MAX - 2;
 
 /// How many idle connections are kept for each node and protocol.
 const IDLE: usize = 32;
@@ -37,6 +40,8 @@ const UNWATCH: &[u8] = b"*1\r\n$7\r\nUNWATCH\r\n";
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     idle: [Vec<PipelineId>; 2],
+    /// Ready to be shared when the shared one is set aside.
+    pub(super) spare: [Vec<PipelineId>; 2],
     /// Lent, idle and in between.
     pub(super) open: usize,
 }
@@ -62,6 +67,7 @@ pub(super) const fn key(pending: &Pending) -> LoanKey {
     let client = pending.ticket.client_key();
     match (pending.traits, pending.ticket.part()) {
         (Traits::Watch | Traits::Exec, _) => (client, WATCHING),
+        (Traits::Probe | Traits::Upload, _) => (client, UPLOADING),
         (_, None) => (client, BLOCKED),
         (_, Some(part)) => (client, part),
     }
@@ -119,6 +125,13 @@ impl Backend {
         let until = blocked::timeout(request.frame).map(|timeout| self.now + timeout);
         let earlier = self.loans.insert(key(&pending), Loan::new(&request, until));
         debug_assert!(earlier.is_none(), "a client cannot be blocked twice");
+        self.send_again(request.proto, Taken::unsent(pending, request.frame));
+    }
+
+    /// Sends a request past all that is under way to its node, for which it may wait as long as for any.
+    pub fn aside(&mut self, request: Outgoing<'_>, ticket: Ticket) {
+        let pending = self.pending(Traits::Aside, &request, ticket);
+        self.loans.insert(key(&pending), Loan::new(&request, None));
         self.send_again(request.proto, Taken::unsent(pending, request.frame));
     }
 
@@ -228,6 +241,7 @@ impl Backend {
         });
         if let Some(pipeline) = self.pipelines.get_mut(pipe as usize) {
             pipeline.deadline = if blocks { until.map_or(NEVER, |until| until + limit) } else { NEVER };
+            pipeline.passage = (pending.traits == Traits::Probe).then_some(Passage::Probing);
         }
         if asking {
             self.push_asking(pipe, frame, pending);
@@ -260,6 +274,7 @@ impl Backend {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         pipeline.holder = Holder::Idle;
         pipeline.deadline = NEVER;
+        pipeline.passage = None;
         if !matches!(pipeline.state, State::Ready(_)) {
             drop(self.discard(pipe));
             return;
@@ -279,6 +294,7 @@ impl Backend {
         if let Some(node) = self.nodes.get_mut(usize::from(pipeline.node)) {
             node.pool.open -= 1;
             node.pool.idle[pipeline.proto as usize].retain(|&idle| idle != pipe);
+            node.pool.spare[pipeline.proto as usize].retain(|&spare| spare != pipe);
         }
         if let Holder::Lent(key) = pipeline.holder
             && let Some(loan) = self.loans.get_mut(&key)
@@ -298,6 +314,7 @@ impl Backend {
         match pipeline.holder {
             Holder::Shared | Holder::Idle => {}
             Holder::Cleaning => self.put_by(pipe),
+            Holder::Aside => self.put_back(pipe),
             Holder::Lent(key) => {
                 let is_ready = matches!(pipeline.state, State::Ready(_));
                 let loan = self.loans.get_mut(&key);
@@ -373,6 +390,15 @@ impl Backend {
         self.wake_by(deadline);
     }
 
+    /// A request for which a connection was lent was answered by the proxy, or waits for its next try.
+    pub(super) fn settle_loan(&mut self, key: LoanKey) {
+        match self.loans.get(&key).map(|loan| loan.pipe) {
+            Some(Some(pipe)) => self.settle(pipe),
+            Some(None) => self.close_loan(key),
+            None => {}
+        }
+    }
+
     /// Forgets a loan of which nothing is left.
     pub(super) fn close_loan(&mut self, key: LoanKey) {
         if let Some(loan) = self.loans.get(&key)
@@ -433,7 +459,12 @@ fn nothing_came(ticket: Ticket, proto: Proto, replies: &mut Replies) {
 }
 
 impl Loan {
-    const fn new(request: &Outgoing<'_>, until: Option<Millis>) -> Self {
+    /// Whether the node was reached by an ASK.
+    pub(super) const fn is_asking(&self) -> bool {
+        self.asking
+    }
+
+    pub(super) const fn new(request: &Outgoing<'_>, until: Option<Millis>) -> Self {
         let (proto, slot) = (request.proto, request.slot);
         Self { pipe: None, proto, slot, watches: 0, asking: false, until, waited: false }
     }

@@ -32,10 +32,10 @@ impl Backend {
                 result = conversation.prove(limit).await.and(result);
             }
             let name = match &mut result {
-                Ok(conversation) if !is_shared => tokio::time::timeout(limit, conversation.name()).await.ok().flatten(),
-                _ => None,
+                Ok(conversation) if !is_shared => conversation.name(limit).await,
+                _ => Ok(None),
             };
-            let result = result.and_then(Conversation::into_stream).map(|stream| (stream, name));
+            let result = result.and_then(|open| Ok((open.into_stream()?, name?)));
             dialed.borrow_mut().push(Dialed { pipe, generation, result });
             ready.push(token);
         });

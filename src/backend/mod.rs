@@ -20,6 +20,7 @@ mod dedicated;
 mod dialing;
 mod health;
 mod here;
+mod large;
 mod options;
 mod pipeline;
 mod prelude;
@@ -46,11 +47,12 @@ use tokio::sync::mpsc;
 use crate::cluster::Hint;
 pub use crate::cluster::dial::Credentials;
 use crate::net::{Addr, Net, Ready, Token};
-use crate::replies::{Replies, Ticket};
+use crate::replies::{ClientId, Replies, Ticket};
 use crate::resp::Proto;
 use crate::telemetry::{Fault, NodeTally, Nodes, Tally};
 use dedicated::{Loan, Pool};
 use dialing::Dialed;
+pub use large::Upload;
 pub use options::{Counts, Options};
 use pipeline::{LoanKey, Pipeline, State};
 pub use prelude::{EXEC, MULTI};
@@ -173,6 +175,8 @@ pub struct Backend {
     refused: bool,
     /// Whether a pipeline that was full has room again.
     drained: bool,
+    /// Clients whose upload may go on.
+    woken: Vec<ClientId>,
     jitter: u32,
     watchful: Watchful,
     /// What happened, for `INFO` and the metrics.
@@ -206,6 +210,7 @@ impl Backend {
             wake_at: NEVER,
             refused: false,
             drained: false,
+            woken: Vec::new(),
             jitter: seed | 1,
             watchful,
             counts: Counts::default(),
@@ -386,6 +391,8 @@ impl Backend {
                     if let Err(error) = pipeline.write() {
                         self.counts.out_of_step += u64::from(!pipeline.is_in_step());
                         self.lose(pipe, Fault::Lost, &error, replies);
+                    } else if pipeline.passage.is_some() {
+                        self.uploaded(pipe);
                     }
                 }
                 State::Down { .. } | State::Connecting => self.wait_or_dial(pipe, replies),
@@ -414,6 +421,10 @@ impl Backend {
             self.dirty.push(pipe);
         }
         for _ in 0..READS_A_TURN {
+            let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
+            if pipeline.passage.is_some() && self.must_pause(pipe, replies) {
+                return;
+            }
             let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
             let (State::Ready(link) | State::Draining(link)) = &mut pipeline.state else { return };
             let received = match link.read(scratch) {

@@ -27,6 +27,8 @@ pub struct Options {
     pub node_queue_bytes: usize,
     /// `[limits] dedicated`: connections to one node that are lent to single clients or kept for them, per worker.
     pub dedicated: usize,
+    /// `[limits] stream_above`: a request or a reply above this size is passed on while it comes, in bytes.
+    pub stream_above: usize,
     /// `[limits] reply`: the largest reply that a node may send, in bytes.
     pub max_reply_bytes: usize,
     /// `[slowlog] threshold`: a request that takes so long is noted; zero notes all.
@@ -45,6 +47,7 @@ impl Default for Options {
             canary: Duration::ZERO,
             node_queue_bytes: 64 << 20,
             dedicated: 512,
+            stream_above: 1 << 20,
             max_reply_bytes: 1 << 30,
             slow_threshold: Duration::from_millis(10),
         }

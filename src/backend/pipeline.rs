@@ -14,6 +14,8 @@
 //!            0       answered             sent      len
 //! ```
 
+mod passage;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::net::Link;
 use crate::resp::Proto;
 use crate::resp::reply::Scanner;
 use crate::telemetry::NodeTally;
+pub(super) use passage::Passage;
 
 /// The outbox is compacted when so many answered bytes stand in front.
 const COMPACT_MIN: usize = 16 << 10;
@@ -60,6 +63,8 @@ pub(super) enum Holder {
     Lent(LoanKey),
     /// Nobody's, and not fit yet.
     Cleaning,
+    /// Everybody's, until a large reply began to come: no more requests are put in.
+    Aside,
 }
 
 /// One connection.
@@ -101,6 +106,8 @@ pub(super) struct Pipeline {
     told: Option<Prelude>,
     pub(super) inbox: Vec<u8>,
     pub(super) scanner: Scanner,
+    /// What goes through it in pieces.
+    pub(super) passage: Option<Passage>,
 }
 
 impl Pipeline {
@@ -131,6 +138,7 @@ impl Pipeline {
             told: None,
             inbox: Vec::new(),
             scanner: Scanner::new(proto, max_reply),
+            passage: None,
         }
     }
 
@@ -316,6 +324,13 @@ impl Pipeline {
 
     /// For how long the oldest request that still waits has been under way.
     pub(super) fn oldest_age(&self, now: Millis) -> Option<Millis> {
+        match self.passage {
+            None => self.oldest_in_line(now),
+            Some(passage) => self.stall(passage, now),
+        }
+    }
+
+    fn oldest_in_line(&self, now: Millis) -> Option<Millis> {
         let all_sent = !self.has_unsent();
         let waiting = self.fifo.iter().filter_map(|expect| match expect {
             // The node has it, and may take its time.
@@ -343,12 +358,13 @@ impl Pipeline {
     pub(super) fn take_all(&mut self) -> Vec<Taken> {
         let mut at = self.answered;
         let sent = self.sent;
+        let uploaded = self.has_uploaded();
         let taken = self
             .fifo
             .drain(..)
             .filter_map(|expect| {
                 let end = at + expect.len();
-                let may_have_run = end <= sent;
+                let may_have_run = uploaded.unwrap_or(end <= sent);
                 let frame = plain(self.outbox.get(at..end).unwrap_or_default()).into();
                 at = end;
                 Some(Taken { pending: expect.into_pending()?, frame, may_have_run })
@@ -362,6 +378,7 @@ impl Pipeline {
         self.inbox = Vec::new();
         self.prelude = None;
         self.canary = None;
+        self.passage = None;
         self.scanner.reset();
         taken
     }

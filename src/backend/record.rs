@@ -61,6 +61,12 @@ pub(super) enum Traits {
     ReadBlock,
     /// It may wait for data, on a connection that is lent to its client, and takes it away.
     WriteBlock,
+    /// It asks, on a connection that is lent to its client, whether the node takes an upload.
+    Probe,
+    /// It comes from its client in pieces, on that connection, and is not kept.
+    Upload,
+    /// It must not stand behind what others have under way: it goes over a connection that is lent to its client.
+    Aside,
 }
 
 impl Traits {
@@ -70,13 +76,16 @@ impl Traits {
     }
 
     pub(super) const fn is_read(self) -> bool {
-        matches!(self, Self::Read | Self::ReadAsking | Self::ReadUnit | Self::Watch | Self::ReadBlock | Self::Here)
+        matches!(
+            self,
+            Self::Read | Self::ReadAsking | Self::ReadUnit | Self::Watch | Self::ReadBlock | Self::Here | Self::Probe
+        )
     }
 
     /// Whether replies to something else may come before the one that counts.
     #[inline]
     pub(super) const fn has_prelude(self) -> bool {
-        !matches!(self, Self::Read | Self::Write | Self::Here)
+        !matches!(self, Self::Read | Self::Write | Self::Here | Self::Upload)
     }
 
     /// Whether all that comes before it is one ASKING.
@@ -91,7 +100,10 @@ impl Traits {
 
     /// Whether it goes over a connection that is lent to its client.
     pub(super) const fn is_bound(self) -> bool {
-        matches!(self, Self::Exec | Self::Watch | Self::ReadBlock | Self::WriteBlock)
+        matches!(
+            self,
+            Self::Exec | Self::Watch | Self::ReadBlock | Self::WriteBlock | Self::Probe | Self::Upload | Self::Aside
+        )
     }
 
     /// Whether its client waits for as long as it wants.

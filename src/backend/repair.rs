@@ -55,14 +55,14 @@ impl Backend {
     /// The connection of `pipe` is gone: ends or sends on what it had, and tries again later.
     pub(super) fn lose(&mut self, pipe: PipelineId, fault: Fault, why: &dyn Display, replies: &mut Replies) {
         let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
-        if pipeline.holder != Holder::Shared {
+        if !matches!(pipeline.holder, Holder::Shared | Holder::Aside) {
             if matches!(pipeline.holder, Holder::Lent(_)) {
                 pipeline.tally.fault(fault, &why.to_string());
             }
             return self.lose_own(pipe, why, replies);
         }
         let was_ready = matches!(pipeline.state, State::Ready(_));
-        let gone = matches!(pipeline.state, State::Draining(_));
+        let gone = pipeline.holder == Holder::Aside || matches!(pipeline.state, State::Draining(_));
         let (node, proto) = (pipeline.node, pipeline.proto);
         let addr = self.nodes.get(usize::from(node)).map_or_else(|| Addr::tcp("?", 0), |node| node.addr.clone());
         if !pipeline.health.is_doubtful() && !gone {
@@ -80,6 +80,8 @@ impl Backend {
         if let Some(node) = self.nodes.get_mut(usize::from(node)) {
             node.lost += 1;
         }
+        self.break_stream(pipe, replies);
+        let Some(pipeline) = self.pipelines.get_mut(pipe as usize) else { return };
         let requests = pipeline.take_all();
         if std::mem::take(&mut self.refused) {
             // Whoever found the connection full finds another one, or none: in this turn or in one more.
@@ -118,6 +120,10 @@ impl Backend {
         }
         if traits == Traits::Exec && !request.may_have_run {
             return replies.deliver(request.pending.ticket, not_run(proto));
+        }
+        if traits == Traits::Upload && !request.may_have_run {
+            let text = format!("PROXYUNSENT not executed: the connection to {addr} was lost before all of it had left");
+            return replies.fail(request.pending.ticket, &text);
         }
         if !request.may_have_run {
             return self.send_anew(lost, proto, request);
@@ -354,7 +360,10 @@ impl Backend {
         let Some(pipeline) = self.pipelines.try_remove(pipe as usize) else { return };
         debug_assert_eq!(pipeline.in_flight(), 0, "a pipeline was removed with requests in it");
         if let Some(node) = self.nodes.get_mut(usize::from(pipeline.node)) {
-            node.pipes[pipeline.proto as usize] = None;
+            match pipeline.holder {
+                Holder::Shared => node.pipes[pipeline.proto as usize] = None,
+                _ => node.pool.open -= 1,
+            }
         }
     }
 }

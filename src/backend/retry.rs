@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use slab::Slab;
 
 use super::pipeline::Pipeline;
-use super::record::{Pending, Taken};
+use super::record::{Pending, Taken, Traits};
 use super::{Millis, PipelineId};
 use crate::command::{self, keys};
 use crate::replies::Replies;
@@ -46,7 +46,12 @@ impl Mark {
 struct Trail {
     mark: Mark,
     sequence: u32,
+    /// The first of those that may still be under way.
+    first: u32,
 }
+
+/// A client's requests for a slot, and the first of them that is under way another way.
+pub(super) type Detour = ((u64, u16), u32);
 
 /// A request that waits for its time.
 pub(super) struct Delayed {
@@ -127,7 +132,9 @@ impl Retries {
 
     /// Remembers that a request went where `mark` is.
     pub(super) fn went(&mut self, key: (u64, u16), sequence: u32, mark: Mark, pipelines: &Slab<Pipeline>) {
-        self.trails.insert(key, Trail { mark, sequence });
+        let before = self.trails.get(&key).filter(|trail| !trail.mark.is_passed(pipelines));
+        let first = before.map_or(sequence, |trail| trail.first);
+        self.trails.insert(key, Trail { mark, sequence, first });
         if self.trails.len() > self.most_trails.max(MIN_TRAILS) {
             self.forget(pipelines);
             self.most_trails = self.trails.len() * 2;
@@ -172,6 +179,32 @@ impl Retries {
         if group.waiting.is_empty() {
             self.groups.remove(&key(pending));
         }
+    }
+
+    /// Whether a write to one of its keys that came before this read, whose frame this is, waits, or a request for its slot
+    /// is under way `elsewhere`: its reply must not be given, for it tells what was there before that write.
+    #[cold]
+    pub(super) fn precede(&self, pending: &Pending, frame: &[u8], elsewhere: &[Detour]) -> bool {
+        if pending.traits != Traits::Read {
+            return false;
+        }
+        if elsewhere.iter().any(|(of, sequence)| *of == key(pending) && pending.ticket.comes_after(*sequence)) {
+            return true;
+        }
+        let Some(group) = self.groups.get(&key(pending)) else { return false };
+        group.waiting.iter().any(|Delayed { request, .. }| {
+            let earlier = &request.pending;
+            !earlier.traits.is_read()
+                && earlier.ticket.comes_before(&pending.ticket)
+                && share_a_key(&request.frame, frame)
+        })
+    }
+
+    /// What is under way on another connection than `pipe` and straight to the owner of its slot.
+    pub(super) fn elsewhere_than(&self, pipe: PipelineId, pipelines: &Slab<Pipeline>) -> Vec<Detour> {
+        let others =
+            self.trails.iter().filter(|(_, trail)| trail.mark.pipe != pipe && !trail.mark.is_passed(pipelines));
+        others.map(|(&of, trail)| (of, trail.first)).collect()
     }
 
     /// Takes those whose time has come, and those that `expired` names.

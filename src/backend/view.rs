@@ -90,6 +90,17 @@ impl View {
         }
     }
 
+    /// The slots of `owner` are reached over another connection from now on.
+    pub(super) fn renew(&mut self, owner: NodeId) {
+        self.epoch += 1;
+        for (_, changed) in self.owners.iter().zip(&mut self.changed).filter(|(of, _)| **of == owner) {
+            *changed = self.epoch;
+        }
+        if self.moving.is_empty() {
+            self.settled = self.epoch;
+        }
+    }
+
     /// Sets the owner of `slot`. True if that is a change.
     pub(super) fn set(&mut self, slot: u16, owner: NodeId) -> bool {
         let at = usize::from(slot);

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::failure::Failure;
 use super::settings::Settings;
 use super::{log, signals};
-use crate::config::Config;
+use crate::config::{Certificates, Config};
 use crate::net::Addr;
 use crate::net::tcp::Tcp;
 
@@ -16,7 +16,7 @@ const SPARE_FILES: u64 = 512;
 
 /// Reads the configuration, prepares the process and serves.
 pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
-    let loaded = settings.load(true)?;
+    let loaded = settings.load_with(true, Certificates::Usable)?;
     log::init(loaded.config.log);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

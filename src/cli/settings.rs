@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Loaded, Sources, load};
+use crate::config::{Certificates, Loaded, Sources, load};
 
 use super::failure::Failure;
 
@@ -12,7 +12,7 @@ pub(super) struct Settings {
     /// Configuration file; none is read without this
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Nodes of the cluster to ask first, separated by commas: host:port or redis://user@host:port
+    /// Nodes of the cluster to ask first, separated by commas: host:port, redis://user@host:port or rediss://…
     #[arg(short, long, value_name = "ADDR", value_delimiter = ',')]
     pub(super) seeds: Vec<String>,
     /// Where to listen: host:port, [ipv6]:port or unix:PATH [default: 127.0.0.1:7379]
@@ -30,8 +30,13 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Puts these settings over those of the environment and the file.
+    /// Puts these settings over those of the environment and the file; files of certificates are not read.
     pub(super) fn load(&self, seeds_needed: bool) -> Result<Loaded, Failure> {
+        self.load_with(seeds_needed, Certificates::Unread)
+    }
+
+    /// The same, for what runs with the certificates.
+    pub(super) fn load_with(&self, seeds_needed: bool, certificates: Certificates) -> Result<Loaded, Failure> {
         let env = std::env::vars_os();
         let env = env.map(|(k, v)| (k.to_string_lossy().into_owned(), v.to_string_lossy().into_owned())).collect();
         let mut flags = Vec::new();
@@ -45,6 +50,6 @@ impl Settings {
             ("--log-level", "log.level", &self.log_level),
         ];
         flags.extend(single.into_iter().filter_map(|(flag, path, value)| Some((flag, path, value.clone()?))));
-        load(&Sources { file: self.config.clone(), env, flags, seeds_needed }).map_err(Failure::Config)
+        load(&Sources { file: self.config.clone(), env, flags, seeds_needed, certificates }).map_err(Failure::Config)
     }
 }

@@ -1,11 +1,12 @@
-//! Requests on a connection that only their client uses: those that may wait for data, WAIT, and WATCH.
+//! Requests on a connection that only their client uses: those that may wait for data, WAIT, WATCH,
+//! and those that end what others run.
 //!
 //! They are sent when the client has nothing else under way, and what it sends next is read when they are answered:
 //! so the order is that of one connection. A client that leaves while it is blocked takes its connection with it.
 
 use std::sync::atomic::Ordering;
 
-use super::state::{Flow, Room, Session, Wait, refuse};
+use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse};
 use crate::backend::Outgoing;
 use crate::command::{Flags, Merge, Spec};
 use crate::merge::Gather;
@@ -114,12 +115,38 @@ pub(super) fn block(
     Flow::Blocked
 }
 
+/// What ends a script that keeps its node busy: at every primary, and not behind that script.
+pub(super) fn aside(
+    session: &mut Session,
+    client: ClientId,
+    request: &Request<'_>,
+    merge: Merge,
+    room: &mut Room,
+) -> Flow {
+    let slots = room.backend.primaries().to_vec();
+    if slots.is_empty() {
+        return refuse(client, NO_PRIMARY, room);
+    }
+    if !session.settle(client, room) {
+        return Flow::Quiet;
+    }
+    let frame = request.frame();
+    if let Some(whole) = room.replies.reserve(client, frame.len()) {
+        let (proto, parts) = (session.proto, slots.len() as u32);
+        let gather = Gather::new(merge, proto, parts);
+        for (ticket, &slot) in room.replies.split(whole, gather, parts).zip(&slots) {
+            room.backend.aside(Outgoing { frame, slot, read: false, proto }, ticket);
+        }
+    }
+    Flow::Bound
+}
+
 /// WAIT at every primary; the least number is the answer. A connection waits for what its node had written when it
 /// was last used, so each is used just before.
 pub(super) fn wait(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
     let slots = room.backend.primaries().to_vec();
     if slots.is_empty() {
-        return refuse(client, "CLUSTERDOWN no primary of the cluster is known yet", room);
+        return refuse(client, NO_PRIMARY, room);
     }
     if !session.settle(client, room) {
         return Flow::Quiet;

@@ -7,7 +7,7 @@ use super::process::wall_clock;
 use super::state::{Flow, Room, Session, ok, refuse, say};
 use super::{ClusterView, Select, about, asking, draws, errands, info, logs, proxy, publish, setup, single};
 use crate::cluster::slot::slot;
-use crate::command::{Flags, Spec};
+use crate::command::{Flags, Spec, keys};
 use crate::keyspace::{DATABASES, Keyspace};
 use crate::replies::ClientId;
 use crate::resp::encode;
@@ -45,11 +45,6 @@ pub(super) fn answer(
         ("", "randomkey") => draws::random_key(session, client, request, room),
         ("config", "get") => draws::config_get(session, client, request, room),
         ("", "scan") => scan(session, client, request, room),
-        ("", "lolwut") => {
-            let text = format!("slotway {}\n", env!("CARGO_PKG_VERSION"));
-            let proto = session.proto;
-            say(client, room, |out| encode::text(out, &text, proto))
-        }
         ("", "monitor") => monitor(session, client, room),
         ("slowlog", _) => logs::slowlog(session, client, spec, request, room),
         ("latency", _) => logs::latency(session, client, spec, request, room),
@@ -104,9 +99,7 @@ fn scan(session: &mut Session, client: ClientId, request: &Request<'_>, room: &m
 }
 
 fn select(session: &mut Session, client: ClientId, request: &Request<'_>, room: &mut Room) -> Flow {
-    let number =
-        request.arg(1).and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse::<i64>().ok());
-    match number {
+    match request.arg(1).and_then(keys::integer) {
         None => refuse(client, "ERR value is not an integer or out of range", room),
         Some(0) => {
             session.db = 0;

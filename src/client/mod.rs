@@ -17,12 +17,14 @@ mod asking;
 mod auth;
 mod blocking;
 mod careful;
+mod certificates;
 mod dealt;
 pub mod desk;
 mod draws;
 pub mod errands;
 mod glob;
 mod guard;
+mod handshakes;
 mod helps;
 mod info;
 mod keyspace;
@@ -46,8 +48,10 @@ pub mod slow;
 mod state;
 mod subscriber;
 mod transaction;
+mod upload;
 mod watch;
 
+pub use handshakes::Handshakes;
 pub use process::Process;
 pub use state::{Room, Session};
 

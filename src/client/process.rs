@@ -9,11 +9,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use super::Options;
+use super::{Handshakes, Options};
 use crate::backend::Scripts;
 use crate::cluster::lore::Lore;
 use crate::cluster::topology::Topology;
 use crate::command;
+use crate::net::tls::Certificates;
 use crate::pubsub::Registry;
 pub(super) use crate::telemetry::wall_clock;
 pub use crate::telemetry::{Counter, Tally};
@@ -45,6 +46,10 @@ pub struct Process {
     pub accepted: AtomicU64,
     /// Clients refused because there were too many.
     pub refused: AtomicU64,
+    /// What came of the handshakes of clients.
+    pub handshakes: Handshakes,
+    /// What clients and nodes are shown, and what nodes have to show.
+    pub certificates: ArcSwap<Vec<Arc<dyn Certificates>>>,
     /// Whether clients are let in.
     pub accepting: AtomicBool,
     /// Whether the process takes its leave.
@@ -79,6 +84,8 @@ impl Process {
             refreshes: Arc::default(),
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            handshakes: Handshakes::default(),
+            certificates: ArcSwap::default(),
             accepting: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             config_is_good: AtomicBool::new(true),

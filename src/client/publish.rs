@@ -5,6 +5,7 @@
 
 use super::state::{Flow, NO_PRIMARY, Room, Session, refuse};
 use crate::command::{Merge, Spec};
+use crate::keyspace::Keyspace;
 use crate::merge::Gather;
 use crate::replies::ClientId;
 use crate::resp::encode;
@@ -23,6 +24,7 @@ pub(super) fn publish(
 ) -> Flow {
     let channel = request.arg(1).unwrap_or_default();
     let is_shard = spec.name == "spublish";
+    let slot = room.options.keyspace.as_ref().filter(|_| !is_shard).map_or(slot, Keyspace::slot);
     let Some(owner) = room.backend.owner(slot) else {
         // Every node spreads what is no shard's.
         let slot = if is_shard { slot } else { room.backend.any_slot() };

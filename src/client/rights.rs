@@ -5,7 +5,9 @@
 //! `allow` names is neither denied by `deny` nor, where it can be done on all primaries, refused by default.
 
 use crate::command::told;
-use crate::command::{self, Plan, Spec, TOTAL};
+use crate::command::{self, Merge, Plan, Spec, TOTAL};
+use crate::resp::request::Request;
+use crate::route::Refused;
 
 /// Commands that the default refuses and that mean something when every primary runs them.
 const ON_ALL_PRIMARIES: [&str; 10] = [
@@ -20,6 +22,16 @@ const ON_ALL_PRIMARIES: [&str; 10] = [
     "config|set",
     "save",
 ];
+
+/// Parameters that decide who reaches a node, and how: with another value slotway itself might be locked out.
+const DOORS: [&str; 4] = ["bind", "port", "requirepass", "tls-port"];
+
+/// The parameter of a `CONFIG SET` that no client may set, even where it may set others.
+fn door(spec: &Spec, request: &Request<'_>) -> Option<&'static str> {
+    let is_set = spec.parent == Some("config") && spec.name == "set";
+    let mut named = request.args().skip(2).step_by(2).take_while(|_| is_set);
+    named.find_map(|name| DOORS.into_iter().find(|door| door.as_bytes().eq_ignore_ascii_case(name)))
+}
 
 /// What may be done with which command; nothing is kept while no rule is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +82,21 @@ impl Rights {
     pub fn allows(&self, spec: &Spec) -> bool {
         self.allowed.get(usize::from(spec.index)).copied().unwrap_or(false)
             && ON_ALL_PRIMARIES.contains(&spec.full_name().as_str())
+    }
+
+    /// What becomes of a request that was refused: all primaries run it if it is allowed, and their answers are folded
+    /// so; or else the client is told why not.
+    pub(super) fn instead(&self, why: Refused, spec: &Spec, request: &Request<'_>) -> Result<Merge, String> {
+        if !matches!(why, Refused::Admin(_)) || !self.allows(spec) {
+            return Err(why.to_string());
+        }
+        match door(spec, request) {
+            None => Ok(Merge::AllOk),
+            Some(name) => Err(format!(
+                "ERR CONFIG SET failed (possibly related to argument '{name}') - it could lock slotway out of its nodes; \
+                 set it on the nodes themselves"
+            )),
+        }
     }
 }
 

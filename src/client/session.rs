@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse, wrong_arity};
+use super::state::{Flow, NO_PRIMARY, Room, Session, Wait, refuse};
 use super::{blocking, learning, local, publish, subscriber};
 use crate::backend::{Lane, Outgoing};
 use crate::command::{self, Flags, Merge, Pin, Spec};
@@ -21,6 +21,9 @@ impl Session {
         if self.closing {
             return;
         }
+        if self.upload.is_some() && self.wait.is_none() {
+            return self.go_on_uploading(client, fresh, room);
+        }
         if !self.inbox.is_empty() || self.wait.is_some() {
             self.inbox.extend_from_slice(fresh);
             return self.resume(client, args, room);
@@ -38,6 +41,12 @@ impl Session {
         }
         self.unblocked(room);
         self.wait = None;
+        if self.upload.is_some() {
+            self.go_on_uploading(client, &[], room);
+            if self.upload.is_some() || self.wait.is_some() {
+                return;
+            }
+        }
         let inbox = std::mem::take(&mut self.inbox);
         self.taken += self.walk(client, inbox.get(self.taken..).unwrap_or_default(), args, room);
         if self.closing || self.taken == inbox.len() {
@@ -62,6 +71,7 @@ impl Session {
             }
             Some(Wait::Node(slot)) => room.backend.lane(slot, self.proto).is_none(),
             Some(Wait::Lore) => room.awaits_lore(),
+            Some(Wait::Lane) => self.lane_is_shut(client, queue.in_flight(), room),
             Some(Wait::Pause) => room.pause.is_some_and(|pause| room.now < pause.until),
         }
     }
@@ -114,7 +124,12 @@ impl Session {
                     used
                 }
                 Ok(Step::Empty { used }) => used,
-                Ok(Step::More) => break,
+                Ok(Step::More) => {
+                    if self.decoder.length(rest.len()) > room.backend.stream_above() {
+                        taken += self.begin_upload(client, rest, &allowance.limits, room).unwrap_or(0);
+                    }
+                    break;
+                }
                 Err(error) => {
                     self.refuse_protocol(client, error, room);
                     break;
@@ -140,7 +155,9 @@ impl Session {
     #[cold]
     fn refuse_protocol(&mut self, client: ClientId, error: ProtocolError, room: &mut Room) {
         tracing::debug!("client {} at {}: protocol error: {error}", self.id, self.peer);
-        if error != ProtocolError::NotResp {
+        if error == ProtocolError::NotResp {
+            room.process.handshakes.note_foreign(&self.peer);
+        } else {
             room.replies.answer(client, |out| encode::error(out, &format!("ERR Protocol error: {error}")));
         }
         self.close();
@@ -171,12 +188,15 @@ impl Session {
     #[inline(always)]
     pub(super) fn go(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Flow {
         if !spec.arity_ok(request.argc()) {
-            return wrong_arity(client, spec, room);
+            return self.misfit(client, spec, room);
         }
         match route::route(spec, request, &mut room.parts) {
             Ok(Route::Slot(slot)) => self.forward(client, spec, request, slot, room),
             Ok(Route::Any) => self.any(client, spec, request, room),
             Ok(Route::Split(merge)) => self.split(client, spec, request, merge, room),
+            Ok(Route::Everywhere(merge)) if spec.flags.has(Flags::ALLOW_BUSY) => {
+                blocking::aside(self, client, request, merge, room)
+            }
             Ok(Route::Everywhere(merge)) => self.everywhere(client, spec, request, merge, room),
             Ok(Route::Local) => {
                 room.tally.took(Class::Local, 0, 1);
@@ -232,10 +252,10 @@ impl Session {
     /// The default refuses it; the operator may allow it.
     #[cold]
     fn refused(&mut self, client: ClientId, spec: &Spec, request: &Request<'_>, why: Refused, room: &mut Room) -> Flow {
-        if matches!(why, Refused::Admin(_)) && room.rights.allows(spec) {
-            return self.everywhere(client, spec, request, Merge::AllOk, room);
+        match room.rights.instead(why, spec, request) {
+            Ok(merge) => self.everywhere(client, spec, request, merge, room),
+            Err(text) => refuse(client, &text, room),
         }
-        refuse(client, &why.to_string(), room)
     }
 
     #[expect(clippy::inline_always, reason = "every request comes here: left to itself, the compiler makes it a call")]
@@ -351,7 +371,7 @@ impl Session {
         if !self.is_trusted(room) {
             return refuse(client, "NOAUTH Authentication required.", room);
         }
-        let cut = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..128).unwrap_or(bytes)).into_owned();
+        let cut = |bytes: &[u8]| until_zero(bytes.get(..128).unwrap_or(bytes)).into_owned();
         if let Some(container) = learning::container(name, room) {
             let word = cut(request.arg(1).unwrap_or_default());
             let text = format!("ERR unknown subcommand '{word}'. Try {} HELP.", container.name.to_uppercase());
@@ -361,7 +381,7 @@ impl Session {
         let mut shown = String::new();
         for arg in request.args().skip(1) {
             let Some(left) = 128_usize.checked_sub(shown.len()).filter(|&left| left > 0) else { break };
-            let _ = write!(shown, "'{}' ", String::from_utf8_lossy(arg.get(..left).unwrap_or(arg)));
+            let _ = write!(shown, "'{}' ", until_zero(arg.get(..left).unwrap_or(arg)));
         }
         refuse(client, &format!("ERR unknown command '{}', with args beginning with: {shown}", cut(name)), room)
     }
@@ -416,4 +436,9 @@ impl Allowance {
         self.requests = self.requests.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
     }
+}
+
+/// An argument as servers print it in errors: for them a zero ends it.
+fn until_zero(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes.split(|&byte| byte == 0).next().unwrap_or_default())
 }

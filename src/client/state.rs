@@ -10,6 +10,7 @@ use super::desk::{Inquiry, Pause, Watch};
 use super::pinned::Pinned;
 use super::rights::Rights;
 use super::slow::Ring;
+use super::upload::Uploading;
 use super::{Options, Process, Split, Transactions, auth};
 use crate::backend::{Backend, Millis};
 use crate::command::{Flags, Spec};
@@ -139,6 +140,8 @@ pub(super) enum Wait {
     Pause,
     /// Nodes to tell which commands they know.
     Lore,
+    /// The connection of a large request to be found, or to take more of it.
+    Lane,
 }
 
 /// Which replies a client wants.
@@ -208,6 +211,8 @@ pub struct Session {
     pub(super) inbox: Vec<u8>,
     /// How much of the inbox was taken.
     pub(super) taken: usize,
+    /// A request that goes to its node while it comes.
+    pub(super) upload: Option<Box<Uploading>>,
     /// The view of the slots by which the requests under way were routed.
     pub(super) epoch: u32,
     pub(super) wait: Option<Wait>,
@@ -240,6 +245,7 @@ impl Session {
             decoder: Decoder::default(),
             inbox: Vec::new(),
             taken: 0,
+            upload: None,
             epoch: 0,
             wait: None,
             is_monitor: false,
@@ -261,7 +267,8 @@ impl Session {
     /// Whether more may be read from the client.
     #[must_use]
     pub fn may_read(&self, options: &Options) -> bool {
-        !self.closing && (self.wait.is_none() || self.inbox.len() - self.taken < options.max_input_bytes)
+        let may_upload = self.upload.is_none() || self.wait.is_none();
+        !self.closing && may_upload && (self.wait.is_none() || self.inbox.len() - self.taken < options.max_input_bytes)
     }
 
     /// Whether the client takes its leave: nothing more is read.
@@ -291,6 +298,7 @@ impl Session {
     pub fn close(&mut self) {
         self.closing = true;
         self.wait = None;
+        self.upload = None;
         self.inbox = Vec::new();
         self.taken = 0;
     }
@@ -316,7 +324,9 @@ pub(super) fn refuse(client: ClientId, text: &str, room: &mut Room) -> Flow {
 /// Answers that the number of arguments is wrong, as Redis words it.
 #[cold]
 pub(super) fn wrong_arity(client: ClientId, spec: &Spec, room: &mut Room) -> Flow {
-    refuse(client, &format!("ERR wrong number of arguments for '{}' command", spec.full_name()), room)
+    // Whether anything was begun or not.
+    let code = if spec.name == "exec" { "EXECABORT Transaction discarded because of:" } else { "ERR" };
+    refuse(client, &format!("{code} wrong number of arguments for '{}' command", spec.full_name()), room)
 }
 
 /// Appends an answer.

@@ -10,7 +10,7 @@ use super::pinned::{Own, Transaction, Wide};
 use super::state::{Flow, Room, Session, ok, refuse, say, wrong_arity};
 use super::{asking, blocking, draws, local};
 use crate::backend::{EXEC, Lane, Outgoing};
-use crate::command::{Flags, Merge, Pin, Spec};
+use crate::command::{Flags, Keys, Merge, Pin, Spec};
 use crate::merge::{Gather, Splice};
 use crate::replies::{ClientId, Ticket};
 use crate::resp::encode;
@@ -75,14 +75,9 @@ impl Session {
         room: &mut Room,
     ) -> Option<Flow> {
         let fits = spec.arity_ok(request.argc());
-        if !fits && spec.name == "exec" {
-            self.unpin(client, room);
-            let text = "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
-            return Some(refuse(client, text, room));
-        }
         if !fits {
             self.abort_transaction();
-            return Some(wrong_arity(client, spec, room));
+            return Some(self.misfit(client, spec, room));
         }
         if spec.flags.has(Flags::NO_MULTI) {
             self.abort_transaction();
@@ -103,6 +98,15 @@ impl Session {
             (None, "exec") => self.exec(client, room),
             _ => self.queue(client, spec, request, room),
         })
+    }
+
+    /// A request with a wrong number of arguments. An EXEC ends what it could not run, and what is watched.
+    #[cold]
+    pub(super) fn misfit(&mut self, client: ClientId, spec: &Spec, room: &mut Room) -> Flow {
+        if spec.name == "exec" {
+            self.unpin(client, room);
+        }
+        wrong_arity(client, spec, room)
     }
 
     fn queue(&mut self, client: ClientId, spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Flow {
@@ -285,16 +289,25 @@ pub(super) enum Place {
 }
 
 fn place(spec: &'static Spec, request: &Request<'_>, room: &mut Room) -> Result<Place, String> {
-    match route::route(spec, request, &mut room.parts).map_err(|refused| refused.to_string())? {
+    let route = match route::route(spec, request, &mut room.parts) {
+        Err(refused) => Route::Everywhere(room.rights.instead(refused, spec, request)?),
+        Ok(route) => route,
+    };
+    match route {
         Route::Slot(slot) => Ok(Place::Slot(slot)),
         Route::Split(merge) if room.deals() && room.may_split(spec) => Ok(Place::Split(merge)),
         Route::Split(_) => Err(Refused::CrossSlot.to_string()),
         Route::Pin(Pin::Blocking) => match route::one_slot(spec, request) {
             Ok(slot) => Ok(slot.map_or(Place::Node, Place::Slot)),
+            // What is wrong with its options is the node's word, when it is run.
+            Err(Refused::Keys(_)) if spec.keys == [Keys::Streams] => Ok(Place::Node),
             Err(refused) => Err(refused.to_string()),
         },
         Route::Local if draws::is_for_a_node(spec, request) => Ok(Place::Node),
         Route::Publish(slot) if !spec.keys.is_empty() => Ok(Place::Slot(slot)),
+        Route::Publish(_) if room.options.keyspace.is_some() => {
+            Ok(room.options.keyspace.as_ref().map_or(Place::Node, |keyspace| Place::Slot(keyspace.slot())))
+        }
         // The cluster's bus carries a message from whichever node to all subscribers.
         Route::Any | Route::Publish(_) | Route::Pin(Pin::Transaction | Pin::Replicas) => Ok(Place::Node),
         Route::Local if is_own(spec) => Ok(Place::Own),

@@ -71,7 +71,7 @@ impl Asker {
                 }
                 reading::slots(&slots, addr)
             } else {
-                reading::shards(&shards, addr)
+                reading::shards(&shards, addr, node.is_sealed())
             };
             let map = map.filter(reading::is_sound).ok_or(Unusable::Nonsense)?;
             let map = reading::with_epochs(map, &nodes).ok_or(Unusable::Changing)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::net::tls::{self, Validity};
 use crate::net::{Addr, Net, Stream};
 use crate::resp::value::Value;
 use crate::resp::{Proto, encode};
@@ -126,12 +127,26 @@ impl Conversation {
         }
     }
 
-    /// The number by which the node knows this connection, if it tells.
-    pub async fn name(&mut self) -> Option<i64> {
-        match self.ask(&[b"CLIENT", b"ID"]).await {
-            Ok(Value::Int(name)) => Some(name),
+    /// The number by which the node knows this connection, if it tells. An answer that does not come in time is an
+    /// error: when it came later, it would be taken for that to the first request.
+    pub async fn name(&mut self, limit: Duration) -> Result<Option<i64>, ConnectError> {
+        let answer = tokio::time::timeout(limit, self.ask(&[b"CLIENT", b"ID"])).await;
+        Ok(match answer.map_err(|_| ConnectError::TimedOut(limit))?? {
+            Value::Int(name) => Some(name),
             _ => None,
-        }
+        })
+    }
+
+    /// Whether TLS is spoken.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        self.stream.is_sealed()
+    }
+
+    /// When the certificate that the node has shown is valid.
+    #[must_use]
+    pub fn validity(&self) -> Option<Validity> {
+        tls::validity(self.stream.peer_certificate()?)
     }
 
     /// The connection, if nothing unasked for has come on it.

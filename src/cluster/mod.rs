@@ -16,6 +16,7 @@ mod watch;
 use std::time::Duration;
 
 use crate::net::Addr;
+use crate::net::tls::NodeOptions;
 
 /// Where the cluster is and how often to look at it. Each field is a key of `[cluster]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,11 +25,13 @@ pub struct Options {
     pub seeds: Vec<Addr>,
     /// `refresh_interval`: how old the map may become without a reason to ask (jittered by a tenth).
     pub refresh_interval: Duration,
+    /// `tls` and what belongs to it: how nodes are spoken to.
+    pub tls: NodeOptions,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seeds: Vec::new(), refresh_interval: Duration::from_secs(10) }
+        Self { seeds: Vec::new(), refresh_interval: Duration::from_secs(10), tls: NodeOptions::default() }
     }
 }
 

@@ -55,8 +55,9 @@ impl Builder {
     }
 }
 
-/// CLUSTER SHARDS (servers from 7.0). `asked` stands in for a host that a node does not know of itself.
-pub(super) fn shards(reply: &Value, asked: &Addr) -> Option<Topology> {
+/// CLUSTER SHARDS (servers from 7.0). `asked` stands in for a host that a node does not know of itself; `sealed` says
+/// whether nodes are spoken to by TLS.
+pub(super) fn shards(reply: &Value, asked: &Addr, sealed: bool) -> Option<Topology> {
     let mut builder = Builder::default();
     for shard in reply.array()? {
         let members = shard.field("nodes")?.array()?;
@@ -65,19 +66,21 @@ pub(super) fn shards(reply: &Value, asked: &Addr) -> Option<Topology> {
         let primary =
             members.iter().find(|node| is_primary(node) && is_online(node)).or_else(|| members.iter().find(is_primary));
         let Some(primary) = primary else { continue };
-        let owner = builder.node(shard_node(primary, Role::Primary, asked)?);
+        let owner = builder.node(shard_node(primary, Role::Primary, asked, sealed)?);
         for range in shard.field("slots")?.array()?.chunks_exact(2) {
             builder.own(range.first()?.int()?, range.get(1)?.int()?, owner)?;
         }
         for member in members.iter().filter(|node| !is_primary(node)) {
-            builder.node(shard_node(member, Role::Replica { of: owner }, asked)?);
+            builder.node(shard_node(member, Role::Replica { of: owner }, asked, sealed)?);
         }
     }
     Some(builder.finish())
 }
 
-fn shard_node(node: &Value, role: Role, asked: &Addr) -> Option<Node> {
-    let port = node.field("port").or_else(|| node.field("tls-port"))?.int()?;
+fn shard_node(node: &Value, role: Role, asked: &Addr, sealed: bool) -> Option<Node> {
+    // Other than CLUSTER SLOTS, this reply names both ports, whichever it was asked at.
+    let [wanted, other] = if sealed { ["tls-port", "port"] } else { ["port", "tls-port"] };
+    let port = node.field(wanted).or_else(|| node.field(other))?.int()?;
     // A null endpoint stands for the host that was asked; servers that know no endpoints give the address.
     let host = match node.field("endpoint") {
         Some(endpoint) => endpoint.text(),
@@ -191,9 +194,29 @@ mod tests {
         };
         let nodes = [node(1, "master", "fail"), node(2, "master", "online"), node(3, "replica", "online")].concat();
         let reply = format!("*1\r\n*4\r\n$5\r\nslots\r\n*2\r\n:5\r\n:6\r\n$5\r\nnodes\r\n*3\r\n{nodes}");
-        let map = shards(&value(&reply), &Addr::tcp("h", 9)).unwrap();
+        let map = shards(&value(&reply), &Addr::tcp("h", 9), false).unwrap();
         assert_eq!(map.nodes[usize::from(map.slots[5])].addr.port(), 2);
         assert_eq!(map.nodes.len(), 2, "the failed one is neither owner nor replica");
+    }
+
+    #[test]
+    fn shards_name_the_port_that_is_spoken_to() {
+        let node = |ports: &str, count: usize| {
+            format!(
+                "*1\r\n*4\r\n$5\r\nslots\r\n*2\r\n:0\r\n:9\r\n$5\r\nnodes\r\n*1\r\n*{}\r\n{ports}$8\r\nendpoint\r\n$1\r\nh\r\n$4\r\nrole\r\n+master\r\n",
+                count * 2 + 4
+            )
+        };
+        let (plain, tls) = ("$4\r\nport\r\n:1\r\n", "$8\r\ntls-port\r\n:2\r\n");
+        for (ports, count, sealed, expected) in [
+            (plain, 1, false, 1),
+            (tls, 1, true, 2),
+            (&[plain, tls].concat(), 2, false, 1),
+            (&[plain, tls].concat(), 2, true, 2),
+        ] {
+            let map = shards(&value(&node(ports, count)), &Addr::tcp("h", 9), sealed).unwrap();
+            assert_eq!(map.nodes[0].addr.port(), expected, "{ports:?} {sealed}");
+        }
     }
 
     #[test]

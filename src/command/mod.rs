@@ -203,7 +203,7 @@ pub enum Merge {
     Max,
     /// 0 or 1, or arrays of them folded place by place, with AND.
     And,
-    /// The first answer that is no error.
+    /// The first answer that is no error, or else the first error that is not `NOTBUSY`.
     OneOk,
     /// Integers, added to a correction that the proxy knows; never below 0.
     Receivers,

@@ -57,7 +57,7 @@ fn refuse_long_requests(draft: &mut Draft) {
 fn warnings(draft: &Draft) -> Vec<String> {
     let mut warnings = Vec::new();
     let (config, addr) = (&draft.config, &draft.config.worker.addr);
-    if config.client.users.is_empty() && !addr.is_loopback() {
+    if config.client.users.is_empty() && !config.worker.tls.wants_certificates() && !addr.is_loopback() {
         warnings.push(format!(
             "ANYONE who reaches {addr} can read and change the whole cluster: \
              no client has to authenticate; set auth.password_file, or listen on 127.0.0.1"

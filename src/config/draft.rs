@@ -102,6 +102,13 @@ impl Draft {
             }
             Kind::Hosts(at) => *at(config) = hosts(given)?,
             Kind::Socket(at) => *at(config) = Some(socket(given)?),
+            Kind::File(at_field) => {
+                let name = filled(text(given, "\"/run/secrets/tls.crt\"")?.to_owned(), "the name of the file")?;
+                let path = if at.rank() == 1 { self.folder.join(name) } else { name.into() };
+                // Whoever reads the effective configuration may stand elsewhere.
+                *at_field(config) = Some(std::path::absolute(&path).unwrap_or(path));
+            }
+            Kind::Host(at) => *at(config) = Some(host(text(given, "\"redis.example\"")?)?),
             Kind::Choice(pick) => {
                 let words = pick.words().iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ");
                 let word = text(given, &words)?;
@@ -200,6 +207,7 @@ impl Draft {
 
     /// Puts together what depends on several keys.
     pub(super) fn finish(&mut self) {
+        self.adopt_seed_schemes();
         self.config.cluster.seeds = self.seeds.iter().map(|(seed, _)| seed.addr.clone()).collect();
         self.adopt_seed_credentials();
         self.config.backend.credentials = match (self.cluster_username.take(), self.cluster_password.take()) {
@@ -218,6 +226,22 @@ impl Draft {
         let client = &mut self.config.client;
         let own_channels = client.channels == Channels::Own;
         client.keyspace = client.keyspace.take().map(|keyspace| keyspace.with_own_channels(own_channels));
+    }
+
+    /// `rediss://` asks for TLS; a seed without a scheme asks for nothing.
+    fn adopt_seed_schemes(&mut self) {
+        let asked = self.seeds.iter().find(|(seed, _)| seed.tls == Some(true));
+        let Some(at) = asked.map(|(_, at)| at.clone()) else { return };
+        let said = self.origin("cluster.tls");
+        if !self.config.cluster.tls.on && said.rank() > 0 {
+            let wrong =
+                Wrong::new(format!("rediss:// asks for TLS, and {said} says off"), "write cluster.tls = \"on\"");
+            self.note(wrong, &at, "cluster.seeds");
+        } else if self.seeds.iter().any(|(seed, _)| seed.tls == Some(false)) {
+            let wrong = Wrong::new("some seeds ask for TLS and some do not", "write rediss:// before each of them");
+            self.note(wrong, &at, "cluster.seeds");
+        }
+        self.config.cluster.tls.on = true;
     }
 
     /// Credentials in seeds become those of the cluster; two that differ are a mistake.
@@ -277,16 +301,20 @@ fn text<'a>(given: &'a Given, example: &str) -> Result<&'a str, Wrong> {
     }
 }
 
+/// The name of a host, without a port.
+fn host(name: &str) -> Result<String, Wrong> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let is_ip = name.parse::<std::net::IpAddr>().is_ok();
+    if is_ip || !name.is_empty() && name.chars().all(is_name) {
+        return Ok(name.to_owned());
+    }
+    Err(Wrong::new(format!("\"{name}\" is no name of a host"), "write the name alone, without a port"))
+}
+
 /// Names of hosts, without ports.
 fn hosts(given: &Given) -> Result<Vec<String>, Wrong> {
     const LIST: &str = "write [\"slotway.example\"]";
-    let check = |name: &str| {
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        if !name.is_empty() && name.chars().all(is_name) {
-            return Ok(name.to_owned());
-        }
-        Err(Wrong::new(format!("\"{name}\" is no name of a host"), "write the name alone, without a port"))
-    };
+    let check = host;
     match given {
         Given::List(items) => {
             let item = |(item, _): &(Result<Given, Wrong>, Origin)| {

@@ -68,6 +68,8 @@ pub(super) fn value(key: &Key, config: &Config) -> Option<String> {
             format!("[{}]", at(&mut config).iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "))
         }
         Kind::Socket(at) => quoted(&at(&mut config).as_ref()?.display().to_string()),
+        Kind::File(at) => quoted(&at(&mut config).as_ref()?.display().to_string()),
+        Kind::Host(at) => quoted(at(&mut config).as_ref()?),
         Kind::Keyspace(at) => quoted(at(&mut config).as_ref()?.name()),
         Kind::Choice(pick) => quoted(pick.word(&mut config)),
         Kind::Commands { at, .. } => {

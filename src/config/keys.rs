@@ -14,6 +14,7 @@ use super::mistake::Wrong;
 use crate::client::{Channels, ClusterView, Select, Split, Transactions};
 use crate::keyspace::Keyspace;
 use crate::net::Addr;
+use crate::net::tls::{ClientAuth, Verify, Version};
 
 /// One key.
 pub(super) struct Key {
@@ -45,6 +46,10 @@ pub(super) enum Kind {
     Hosts(fn(&mut Config) -> &mut Vec<String>),
     /// The path of a socket, which may be absent.
     Socket(fn(&mut Config) -> &mut Option<PathBuf>),
+    /// The name of a file, which may be absent.
+    File(fn(&mut Config) -> &mut Option<PathBuf>),
+    /// The name of a host, which may be absent.
+    Host(fn(&mut Config) -> &mut Option<String>),
     /// One word of several.
     Choice(&'static dyn Pick),
     /// A list of commands and categories of commands; whether they are to be allowed.
@@ -184,6 +189,18 @@ const TRANSACTIONS: &dyn Pick = &Words {
 const CHANNELS: &dyn Pick =
     &Words { all: &[("shared", Channels::Shared), ("own", Channels::Own)], at: |c| &mut c.client.channels };
 
+const CLIENT_AUTH: &dyn Pick = &Words {
+    all: &[("off", ClientAuth::Off), ("optional", ClientAuth::Optional), ("require", ClientAuth::Require)],
+    at: |c| &mut c.worker.tls.client_auth,
+};
+const MIN_VERSION: &dyn Pick =
+    &Words { all: &[("1.2", Version::Tls12), ("1.3", Version::Tls13)], at: |c| &mut c.worker.tls.min_version };
+const NODE_TLS: &dyn Pick = &Words { all: &[("off", false), ("on", true)], at: |c| &mut c.cluster.tls.on };
+const VERIFY: &dyn Pick = &Words {
+    all: &[("full", Verify::Full), ("chain", Verify::Chain), ("off", Verify::Off)],
+    at: |c| &mut c.cluster.tls.verify,
+};
+
 const KB: usize = 1 << 10;
 const GB: usize = 1 << 30;
 const MS: Duration = Duration::from_millis(1);
@@ -207,6 +224,12 @@ pub(super) static KEYS: &[Key] = &[
     key("listen.unix_socket", Kind::Socket(|c| &mut c.worker.unix_socket)),
     key("listen.max_clients", Kind::Count { at: |c| &mut c.worker.max_clients, least: 1, most: 10_000_000 }),
     key("listen.idle_timeout", Kind::Time { at: |c| &mut c.client.idle_timeout, least: MS, zero: true }),
+    key("listen.tls_cert_file", Kind::File(|c| &mut c.worker.tls.cert_file)),
+    key("listen.tls_key_file", Kind::File(|c| &mut c.worker.tls.key_file)),
+    key("listen.tls_client_ca_file", Kind::File(|c| &mut c.worker.tls.client_ca_file)),
+    key("listen.tls_client_auth", Kind::Choice(CLIENT_AUTH)),
+    key("listen.tls_min_version", Kind::Choice(MIN_VERSION)),
+    key("listen.tls_handshake_timeout", Kind::Time { at: |c| &mut c.worker.tls.handshake_timeout, least: MS, zero: false }),
     secret("auth.password", Whose::Clients, false, "auth.password_file"),
     secret("auth.password_file", Whose::Clients, true, "auth.password"),
     key("auth.users", Kind::Users),
@@ -214,6 +237,12 @@ pub(super) static KEYS: &[Key] = &[
     key("cluster.username", Kind::Username),
     secret("cluster.password", Whose::Cluster, false, "cluster.password_file"),
     secret("cluster.password_file", Whose::Cluster, true, "cluster.password"),
+    key("cluster.tls", Kind::Choice(NODE_TLS)),
+    key("cluster.tls_ca_file", Kind::File(|c| &mut c.cluster.tls.ca_file)),
+    key("cluster.tls_cert_file", Kind::File(|c| &mut c.cluster.tls.cert_file)),
+    key("cluster.tls_key_file", Kind::File(|c| &mut c.cluster.tls.key_file)),
+    key("cluster.tls_server_name", Kind::Host(|c| &mut c.cluster.tls.server_name)),
+    key("cluster.tls_verify", Kind::Choice(VERIFY)),
     key("cluster.refresh_interval", Kind::Time {
         at: |c| &mut c.cluster.refresh_interval, least: Duration::from_millis(100), zero: false }),
     key("cluster.connect_timeout", Kind::Time { at: |c| &mut c.backend.connect_timeout, least: MS, zero: false }),
@@ -232,6 +261,8 @@ pub(super) static KEYS: &[Key] = &[
     key("limits.client_in_flight", Kind::Count { at: |c| &mut c.client.max_in_flight, least: 1, most: 1 << 24 }),
     key("limits.node_queue", Kind::Size { at: |c| &mut c.backend.node_queue_bytes, least: 16 * KB, most: 64 * GB }),
     key("limits.dedicated", Kind::Count { at: |c| &mut c.backend.dedicated, least: 1, most: 1_000_000 }),
+    key("limits.stream_above", Kind::Size {
+        at: |c| &mut c.backend.stream_above, least: 64 * KB, most: 64 * GB }),
     key("limits.reply", Kind::Size { at: |c| &mut c.backend.max_reply_bytes, least: 16 * KB, most: 64 * GB }),
     key("admin.addr", Kind::MaybeAddress(|c| &mut c.admin.addr)),
     key("admin.hosts", Kind::Hosts(|c| &mut c.admin.hosts)),

@@ -10,6 +10,7 @@
 //! (default, file, environment, arguments) and gives either a whole configuration or every mistake at once.
 //! What the values mean is told in `proxy.toml` and in the rooms.
 
+mod certificates;
 mod checks;
 mod commands;
 mod draft;
@@ -67,6 +68,20 @@ pub struct Sources {
     pub flags: Vec<(&'static str, &'static str, String)>,
     /// Whether a configuration without seeds is a mistake.
     pub seeds_needed: bool,
+    /// What is to be looked at of the files of certificates that it names.
+    pub certificates: Certificates,
+}
+
+/// How closely files of certificates are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certificates {
+    /// Not at all.
+    #[default]
+    Unread,
+    /// They must be usable; that one has expired is a warning.
+    Usable,
+    /// They must be valid now.
+    Valid,
 }
 
 /// A configuration, and what is worth knowing about it.
@@ -101,6 +116,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
     }
     draft.finish();
     warnings.extend(checks::check(&mut draft, sources.seeds_needed && read));
+    warnings.extend(certificates::check(&mut draft, sources.certificates));
     if draft.mistakes.is_empty() {
         return Ok(Loaded { config: draft.config, warnings, origins: draft.origins });
     }

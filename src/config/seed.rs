@@ -14,6 +14,8 @@ const HINT: &str = "write \"host:port\" or \"redis://user:password@host:port\"";
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Seed {
     pub(super) addr: Addr,
+    /// Whether TLS is to be spoken, if the seed says so.
+    pub(super) tls: Option<bool>,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
 }
@@ -21,18 +23,16 @@ pub(super) struct Seed {
 /// Reads a seed.
 pub(super) fn parse(text: &str) -> Result<Seed, Wrong> {
     match text.split_once("://") {
-        Some(("redis" | "valkey", rest)) => parse_url(rest),
-        Some(("rediss" | "valkeys", _)) => {
-            Err(Wrong::new("TLS towards the nodes is not available yet", "use redis:// on a network that you trust"))
-        }
+        Some(("redis" | "valkey", rest)) => parse_url(rest, false),
+        Some(("rediss" | "valkeys", rest)) => parse_url(rest, true),
         Some((scheme, _)) => Err(Wrong::new(format!("{scheme}:// is not a scheme of Redis"), HINT)),
         None if text.contains('@') => Err(Wrong::new("a seed with a user or password needs redis:// before it", HINT)),
-        None => Ok(Seed { addr: address(text)?, username: None, password: None }),
+        None => Ok(Seed { addr: address(text)?, tls: None, username: None, password: None }),
     }
 }
 
-/// What follows `redis://`.
-fn parse_url(rest: &str) -> Result<Seed, Wrong> {
+/// What follows `redis://` or `rediss://`.
+fn parse_url(rest: &str, tls: bool) -> Result<Seed, Wrong> {
     // The last `@` ends the password: people leave `@`, `/` and `?` in it unescaped.
     let (user_info, endpoint) = rest.rsplit_once('@').map_or((None, rest), |(info, end)| (Some(info), end));
     let endpoint = endpoint.split_once('?').map_or(endpoint, |(before, _query)| before);
@@ -49,7 +49,7 @@ fn parse_url(rest: &str) -> Result<Seed, Wrong> {
     if username.is_some() && password.is_none() {
         return Err(Wrong::new("a user without a password", "write redis://user:password@host:port"));
     }
-    Ok(Seed { addr, username, password })
+    Ok(Seed { addr, tls: Some(tls), username, password })
 }
 
 /// Reads a plain address; the error is cut in what is wrong and what to write.
@@ -89,6 +89,7 @@ mod tests {
     fn seed(host: &str, port: u16, username: Option<&str>, password: Option<&str>) -> Seed {
         Seed {
             addr: Addr::tcp(host, port),
+            tls: Some(false),
             username: username.map(ToOwned::to_owned),
             password: password.map(ToOwned::to_owned),
         }
@@ -97,7 +98,9 @@ mod tests {
     #[test]
     fn seeds_and_urls_are_read() {
         for (text, expected) in [
-            ("10.0.0.1:7000", seed("10.0.0.1", 7000, None, None)),
+            ("10.0.0.1:7000", Seed { tls: None, ..seed("10.0.0.1", 7000, None, None) }),
+            ("rediss://h:7000", Seed { tls: Some(true), ..seed("h", 7000, None, None) }),
+            ("valkeys://:pw@h", Seed { tls: Some(true), ..seed("h", 6379, None, Some("pw")) }),
             ("redis://h:7000", seed("h", 7000, None, None)),
             ("redis://h", seed("h", 6379, None, None)),
             ("redis://h/0", seed("h", 6379, None, None)),
@@ -115,7 +118,7 @@ mod tests {
     fn bad_seeds_say_why_and_never_show_a_password() {
         for (text, part) in [
             ("host", "no port"),
-            ("rediss://:hunter2@h:1", "TLS"),
+            ("redisss://:hunter2@h:1", "scheme"),
             ("http://h:1", "scheme"),
             ("me:hunter2@h:1", "redis://"),
             ("redis://me:hunter2@h:1/3", "database 0"),

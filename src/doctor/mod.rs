@@ -28,6 +28,8 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// How long a connection and an answer may take.
     pub timeout: Duration,
+    /// Whether nodes are spoken to by TLS.
+    pub tls: bool,
 }
 
 /// Looks at the cluster; `tell` gets each finding as soon as there is one. Gives all of them.

@@ -12,11 +12,14 @@ use crate::cluster::slot::slot;
 use crate::command::{self, Plan};
 use crate::net::{Addr, Net};
 use crate::resp::value::Value;
+use crate::telemetry::wall_clock;
 
 /// How many PINGs the latency is taken from.
 const PINGS: usize = 20;
 /// A median above this is a long way.
 const FAR: Duration = Duration::from_millis(5);
+/// A certificate that ends in fewer days is to be renewed.
+const EXPIRES_SOON: u64 = 14;
 /// The oldest server that everything works with.
 const WANTED: [u32; 2] = [6, 2];
 
@@ -83,6 +86,7 @@ pub(super) async fn examine(
         findings.warn(format!("{} loads its data", view.addr), "wait until it is done: it refuses requests meanwhile");
     }
     old(&view, findings);
+    certificate(&node, &view.addr, findings);
     rights(&mut node, options, &view, role == "primary" && slots > 0, findings).await;
     commands(&mut node, options, &view.addr, findings).await;
     Some(view)
@@ -127,6 +131,20 @@ fn old(view: &View, findings: &mut Findings<'_>) {
     } else if version < WANTED {
         let what = format!("{} runs {}, which is old", view.addr, view.version);
         findings.warn(what, "clients that expect newer commands get errors; 6.2 and later are tested");
+    }
+}
+
+/// Whether the certificate that the node shows will do for a while.
+fn certificate(node: &Conversation, addr: &Addr, findings: &mut Findings<'_>) {
+    let Some(validity) = node.validity() else { return };
+    let left = validity.not_after.saturating_sub(wall_clock().as_secs());
+    let days = left / (24 * 3600);
+    if left == 0 {
+        findings.warn(format!("the certificate of {addr} has expired"), "renew it: nobody who checks it connects");
+    } else if days < EXPIRES_SOON {
+        findings.warn(format!("the certificate of {addr} expires in {days} days"), "renew it before");
+    } else {
+        findings.good(format!("{addr} speaks TLS; its certificate is good for {days} days"));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Findings, Options};
 use crate::cluster::dial::{ConnectError, Conversation};
 use crate::cluster::roster::{self, Member};
-use crate::net::{Addr, Net};
+use crate::net::{Addr, Net, tls};
 use crate::resp::Proto;
 use crate::resp::value::Value;
 
@@ -80,14 +80,20 @@ pub(super) fn advice(error: &ConnectError, options: &Options) -> String {
         ConnectError::TimedOut(_) if options.timeout.as_millis() < 500 => {
             "nothing came in time, and the time is short: raise cluster.connect_timeout"
         }
+        ConnectError::TimedOut(_) if options.tls => {
+            "nothing came in time: does it speak TLS at this port (tls-port), or is a firewall in between?"
+        }
         ConnectError::TimedOut(_) => {
             "nothing came in time: is a firewall in between, or the node stopped? A host that is down does not even refuse"
         }
-        ConnectError::Protocol(_) => "something else than a server listens there: is it TLS, or another port?",
+        ConnectError::Protocol(_) => {
+            "something else than a server listens there: is it TLS (cluster.tls, rediss://), or another port?"
+        }
+        ConnectError::Io(error) if let Some(advice) = tls::advice(error) => advice,
         ConnectError::Io(error) => match error.kind() {
             std::io::ErrorKind::ConnectionRefused => "nothing listens there: is the server up, and is this its port?",
             std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => {
-                "it closed the connection: is it TLS, are its maxclients reached, or does it not allow this address?"
+                "it closed the connection: is it TLS (cluster.tls, rediss://), are its maxclients reached, or does it not allow this address?"
             }
             std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
                 "there is no way to it from here: check routes and security groups"

@@ -46,6 +46,13 @@ impl Link {
         }
     }
 
+    /// Hands on what was written and has not left yet; true when nothing is left.
+    #[inline]
+    pub fn is_settled(&mut self) -> bool {
+        let mut cx = Context::from_waker(&self.waker);
+        self.stream.is_settled(&mut cx)
+    }
+
     /// Ends the sending direction, so that the peer sees the end behind the last byte.
     pub fn finish(&mut self) {
         let mut cx = Context::from_waker(&self.waker);

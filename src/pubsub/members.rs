@@ -8,6 +8,8 @@ use std::rc::Rc;
 
 use super::topic::{Seat, Topic};
 use super::{Kind, Millis, Subscriptions, TopicId};
+use crate::cluster::slot::slot;
+use crate::keyspace::Keyspace;
 use crate::replies::{ClientId, Replies, Ticket};
 use crate::resp::{Proto, encode};
 
@@ -129,7 +131,9 @@ impl Subscriptions {
         if let Some(&id) = self.names_of(kind).get(name) {
             return id;
         }
-        let topic = Topic::new(kind, name);
+        // One application's messages take one way, so that they come in the order in which they were published.
+        let keyspace = self.around.keyspace.as_ref().filter(|_| kind != Kind::Shard);
+        let topic = Topic::new(kind, name, keyspace.map_or_else(|| slot(name), Keyspace::slot));
         let name = Rc::clone(&topic.name);
         let id = self.topics.insert(topic) as TopicId;
         self.names_of(kind).insert(name, id);

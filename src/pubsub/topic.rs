@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use super::handover::Handover;
 use super::{FeedId, Kind, pattern};
-use crate::cluster::slot::slot;
 use crate::replies::ClientId;
 
 /// A client that hears it.
@@ -46,6 +45,7 @@ pub(super) struct Home {
 pub(super) struct Topic {
     pub(super) kind: Kind,
     pub(super) name: Rc<[u8]>,
+    /// At whose owner it is subscribed.
     pub(super) slot: u16,
     /// Whether keyspace notifications can match, which every primary tells for itself.
     pub(super) spread: bool,
@@ -66,11 +66,11 @@ pub(super) struct Topic {
 }
 
 impl Topic {
-    pub(super) fn new(kind: Kind, name: &[u8]) -> Self {
+    pub(super) fn new(kind: Kind, name: &[u8], slot: u16) -> Self {
         Self {
             kind,
             name: name.into(),
-            slot: slot(name),
+            slot,
             spread: pattern::meets_keyspace(kind, name),
             seats: Vec::new(),
             untold: 0,

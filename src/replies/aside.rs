@@ -32,6 +32,10 @@ impl Replies {
     /// Gives how many bytes the client has not been sent.
     pub fn push(&mut self, client: ClientId, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let Some(queue) = self.queues.get_mut(client as usize) else { return 0 };
+        if let Some(streaming) = &mut queue.streaming {
+            write(&mut streaming.pushes);
+            return queue.unwritten().len() + queue.pushes();
+        }
         if queue.out.capacity() == 0 {
             queue.out = self.spares.pop().unwrap_or_default();
         }

@@ -24,7 +24,10 @@ impl Queue {
     /// Whether replies wait to be written, and others of their batch to come.
     #[inline]
     fn is_partial(&self) -> bool {
-        (self.batch.end.wrapping_sub(self.head) as i32) > 0 && self.written == 0 && self.out.len() < MUCH
+        (self.batch.end.wrapping_sub(self.head) as i32) > 0
+            && self.written == 0
+            && self.out.len() < MUCH
+            && self.streaming.is_none()
     }
 }
 

@@ -4,6 +4,8 @@
 //! every type of RESP2 and RESP3, and trusts nobody: depth, lengths and the whole reply are limited, streamed
 //! types (`$?`), which no server sends, are refused. What a reply says is left to `merge` and `backend`.
 
+mod pieces;
+
 use super::Proto;
 
 /// How deep replies may nest: what a script returns goes down to 7995 on Redis 7.0, where Lua's stack ends; `COMMAND
@@ -51,19 +53,25 @@ pub struct Scanner {
     read: usize,
     /// What is still wanted: by the reply itself (one value), then by each aggregate that is open.
     open: Vec<Wanted>,
+    /// How long the unfinished reply is at least.
+    least: usize,
+    /// Of a reply that is taken in pieces: how much of it has gone, and what is still to come of a bulk, with its CRLF.
+    gone: usize,
+    body: usize,
 }
 
 impl Scanner {
     /// A scanner for connections that speak `proto`; a reply of more than `max` bytes is an error.
     #[must_use]
     pub const fn new(proto: Proto, max: usize) -> Self {
-        Self { proto, max, read: 0, open: Vec::new() }
+        Self { proto, max, read: 0, open: Vec::new(), least: 0, gone: 0, body: 0 }
     }
 
     /// Forgets an unfinished reply.
     pub fn reset(&mut self) {
         self.read = 0;
         self.open.clear();
+        (self.gone, self.body) = (0, 0);
     }
 
     /// Where the reply at the start of `bytes` ends, or `None` when it is not whole yet: the next call then
@@ -84,37 +92,43 @@ impl Scanner {
             self.open.push(1);
         }
         loop {
-            let Some(item) = self.item(bytes)? else {
+            let Some(item) = self.item(bytes, self.read)? else {
+                self.least = self.reach(bytes);
                 return if bytes.len() > self.max { Err(ReplyError::Size) } else { Ok(None) };
             };
             self.read = item.end;
             if self.read > self.max {
                 return Err(ReplyError::Size);
             }
-            // An attribute precedes a value and takes no place of its own.
-            if let Some(wanted) = self.open.last_mut()
-                && !item.attribute
-            {
-                *wanted -= 1;
-            }
-            if item.values > 0 {
-                if self.open.len() > MAX_DEPTH {
-                    return Err(ReplyError::Depth);
-                }
-                self.open.push(item.values);
-            }
-            while self.open.last() == Some(&0) {
-                self.open.pop();
-            }
+            self.count(&item)?;
             if self.open.is_empty() {
                 return Ok(Some(std::mem::take(&mut self.read)));
             }
         }
     }
 
-    /// One value, or the header of an aggregate, at `self.read`.
-    fn item(&self, bytes: &[u8]) -> Result<Option<Item>, ReplyError> {
-        let at = self.read;
+    /// A value, or the header of an aggregate, has been read.
+    fn count(&mut self, item: &Item) -> Result<(), ReplyError> {
+        // An attribute precedes a value and takes no place of its own.
+        if let Some(wanted) = self.open.last_mut()
+            && !item.attribute
+        {
+            *wanted -= 1;
+        }
+        if item.values > 0 {
+            if self.open.len() > MAX_DEPTH {
+                return Err(ReplyError::Depth);
+            }
+            self.open.push(item.values);
+        }
+        while self.open.last() == Some(&0) {
+            self.open.pop();
+        }
+        Ok(())
+    }
+
+    /// One value, or the header of an aggregate, at `at`.
+    fn item(&self, bytes: &[u8], at: usize) -> Result<Option<Item>, ReplyError> {
         let Some(&kind) = bytes.get(at) else { return Ok(None) };
         let resp3 = self.proto == Proto::Resp3;
         match kind {

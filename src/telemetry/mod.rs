@@ -18,6 +18,7 @@ mod map;
 pub mod names;
 mod nodes;
 mod resources;
+mod seldom;
 mod tally;
 
 pub use counter::Counter;
@@ -27,4 +28,5 @@ pub use histogram::{Distribution, Histogram, SCRAPED_US};
 pub use map::{MapTally, TRIGGERS, Trigger};
 pub use nodes::{LastError, NodeTally, NodeTotals, Nodes};
 pub use resources::Resources;
+pub use seldom::Seldom;
 pub use tally::{CLASSES, Class, SlowRequest, Tally, wall_clock};

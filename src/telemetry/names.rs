@@ -55,6 +55,8 @@ metrics! {
         "Clients that are connected.";
     CLIENT_CONNECTIONS_TOTAL = Counter "slotway_client_connections_total" ["result"]
         "Connections of clients: accepted, or refused because there were `listen.max_clients` already.";
+    CLIENT_HANDSHAKES = Counter "slotway_client_tls_handshakes_total" ["result"]
+        "Handshakes of TLS with clients: ok; failed (nothing in common, no good certificate, a connection that broke); late (`listen.tls_handshake_timeout`); plain (a client without TLS at a port that wants it); foreign (a client with TLS, or another protocol, at a port of plain RESP).";
     CLIENT_COMMANDS = Counter "slotway_client_commands_total" ["command"]
         "Requests taken from clients, by command; other is what no row of the command table knows.";
     CLIENT_ERRORS = Counter "slotway_client_command_errors_total" ["kind"]
@@ -105,6 +107,10 @@ metrics! {
         "From the first sign that the map is out of date to the map that took its place.";
     OVERHEAD = Histogram "slotway_overhead_duration_seconds" []
         "The proxy's own part of a request's duration: from arrival to the node's socket, and from the node's reply to the client's socket. One request in 64 turns is measured.";
+    CERTIFICATE_EXPIRY = Gauge "slotway_tls_certificate_expiry_timestamp_seconds" ["file"]
+        "When the certificate in use that was read from this file expires, in seconds since 1970.";
+    CERTIFICATE_RELOADS = Counter "slotway_tls_certificate_reloads_total" ["file", "result"]
+        "Times that certificates were read anew: ok, or failed, and then those read before stay in use. The file of authorities stands where there is no certificate of slotway's own.";
     BUILD_INFO = Gauge "slotway_build_info" ["version", "commit"]
         "Always 1; what runs is in the labels.";
     CONFIG_RELOADED = Gauge "slotway_config_last_reload_successful" []

@@ -40,7 +40,7 @@ impl Worker {
         self.room.pubsub.tend(&mut self.room.replies);
         for id in self.room.pubsub.take_slow() {
             let Some(client) = self.clients.get(id as usize) else { continue };
-            let waiting = self.room.replies.queue(id).map_or(0, |queue| queue.unwritten().len());
+            let waiting = self.room.replies.queue(id).map_or(0, |queue| queue.unwritten().len() + queue.pushes());
             if waiting <= self.room.options.max_subscriber_bytes {
                 continue;
             }

@@ -16,8 +16,8 @@ impl Worker {
     /// Nothing more is taken from this client; it gets what it is owed, and is closed then.
     pub(super) fn leave(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(id as usize) else { return };
-        if client.session.is_blocked() {
-            // Nothing may be popped for somebody who is gone.
+        if client.session.is_blocked() || client.session.is_uploading() {
+            // Nothing may be popped for somebody who is gone, and half a request is none.
             return self.close(id);
         }
         client.leaving_since.get_or_insert(self.room.now);
@@ -26,17 +26,30 @@ impl Worker {
     }
 
     pub(super) fn close_if_served(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get(id as usize) else { return };
+        let Some(client) = self.clients.get_mut(id as usize) else { return };
         let Some(queue) = self.room.replies.queue(id) else { return };
-        if queue.in_flight() == 0 && queue.unwritten().is_empty() && !client.session.is_waiting() {
+        let is_served = queue.in_flight() == 0 && queue.unwritten().is_empty() && !client.session.is_waiting();
+        if is_served && client.link.is_settled() {
             self.close(id);
+        }
+    }
+
+    /// A client that is not read now is perhaps one that takes what is left of what was written to it.
+    #[cold]
+    pub(super) fn settle(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id as usize) else { return };
+        if client.link.is_settled() && client.leaving_since.is_some() {
+            self.close_if_served(id);
         }
     }
 
     pub(super) fn close(&mut self, id: ClientId) {
         let Some(mut client) = self.clients.try_remove(id as usize) else { return };
         client.session.gone(id, &mut self.room);
-        self.room.replies.close(id);
+        if let Some(token) = self.room.replies.close(id) {
+            // What comes from there is for nobody now.
+            self.ready.push(token);
+        }
         if client.session.is_monitor() {
             self.end_watch();
         }
@@ -78,7 +91,7 @@ impl Worker {
         let Some(client) = self.clients.get_mut(id as usize) else { return };
         if client.session.is_blocked() {
             client.session.wake(id, false, &mut self.room);
-        } else if !client.session.is_waiting() {
+        } else if !client.session.is_waiting() && !client.session.is_uploading() {
             client.session.close();
             self.leave(id);
         }

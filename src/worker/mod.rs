@@ -12,12 +12,13 @@
 //! the end of the turn. New connections come through the [`Mailbox`]; deadlines through one timer.
 
 mod desk;
+mod gate;
 mod hearing;
-mod holding;
 mod leaving;
 mod mailbox;
 mod sampling;
 mod timer;
+mod writing;
 
 use std::future::poll_fn;
 use std::mem;
@@ -35,9 +36,11 @@ use crate::client::process::Tally;
 use crate::client::{Process, Room, Session, errands};
 use crate::cluster::Hint;
 use crate::cluster::topology::Topology;
+use crate::net::tls::ServerOptions;
 use crate::net::{Addr, Link, Net, Ready, Token};
 use crate::replies::ClientId;
 use crate::resp::request::Args;
+use gate::Lobby;
 use leaving::SWEEP;
 pub use mailbox::Mailbox;
 use sampling::Probe;
@@ -50,6 +53,8 @@ pub struct Options {
     pub addr: Addr,
     /// `[listen] unix_socket`, beside `addr`.
     pub unix_socket: Option<std::path::PathBuf>,
+    /// `[listen] tls_cert_file` and what belongs to it: what is shown to clients at `addr`.
+    pub tls: ServerOptions,
     /// `[listen] max_clients` over all workers; more are told so and closed.
     pub max_clients: usize,
     /// `workers`; 0 means as many as the cores that this process may use.
@@ -65,6 +70,7 @@ impl Default for Options {
         Self {
             addr: Addr::tcp("127.0.0.1", 7379),
             unix_socket: None,
+            tls: ServerOptions::default(),
             max_clients: 10_000,
             workers: 0,
             drain: Duration::from_secs(20),
@@ -95,7 +101,8 @@ const FEED_TIMER: Token = OWN + 7;
 const LETTERS: Token = OWN + 8;
 const DESK: Token = OWN + 9;
 const GAUGES: Token = OWN + 10;
-const MOMENT: Token = OWN + 20;
+const OPENED: Token = OWN + 11;
+const MOMENT: Token = OWN + 12;
 
 /// What a worker needs from outside.
 pub struct Parts {
@@ -134,6 +141,7 @@ pub struct Worker {
     scratch: Box<[u8]>,
     ready: Arc<Ready>,
     mailbox: Arc<Mailbox>,
+    lobby: Lobby,
     mailboxes: Arc<[Arc<Mailbox>]>,
     /// Questions that other workers have not all answered.
     open: Slab<desk::Open>,
@@ -195,6 +203,7 @@ impl Worker {
             feed_timer: Timer::new(ready.waker(FEED_TIMER)),
             moment: Timer::new(ready.waker(MOMENT)),
             slow: 0,
+            lobby: Lobby::new(&ready),
             ready,
             mailbox: parts.mailbox,
             mailboxes: parts.mailboxes,
@@ -251,6 +260,9 @@ impl Worker {
             self.room.backend.flush(&mut self.room.replies);
         }
         self.write_clients();
+        while let Some(id) = self.room.replies.take_broken() {
+            self.close(id);
+        }
         if let Some(overhead) = self.probe.answered(&self.room.backend, self.started) {
             self.room.tally.overhead.record(overhead.as_micros() as u32, 1);
         }
@@ -298,6 +310,7 @@ impl Worker {
             RESUME => {}
             MOMENT => self.end_moment(),
             GAUGES => self.show_gauges(),
+            OPENED => self.take_opened(),
             FEED_DIALED => self.room.pubsub.take_dialed(&mut self.room.replies),
             FEED_TIMER => self.feed_timer.fired(),
             feed if feed < OWN => self.room.pubsub.read(feed, &mut self.scratch, &mut self.room.replies),
@@ -305,19 +318,7 @@ impl Worker {
         }
     }
 
-    fn take_mail(&mut self) {
-        let accepted = self.mailbox.take();
-        for connection in accepted {
-            match connection.into_stream() {
-                Ok(stream) => self.welcome(stream),
-                Err(error) => {
-                    tracing::warn!("a new connection cannot be used: {error}");
-                    self.tally().clients.fetch_sub(1, Ordering::Relaxed);
-                }
-            }
-        }
-    }
-
+    /// Begins to serve a client.
     fn welcome(&mut self, stream: crate::net::Stream) {
         let id = self.room.replies.open();
         let entry = self.clients.vacant_entry();
@@ -337,7 +338,7 @@ impl Worker {
         for _ in 0..READS_A_TURN {
             let Some(client) = self.clients.get_mut(id as usize) else { return };
             if client.leaving_since.is_some() || !client.session.may_read(&self.room.options) {
-                return;
+                return self.settle(id);
             }
             let received = match client.link.read(&mut self.scratch) {
                 Poll::Pending => return,
@@ -355,6 +356,9 @@ impl Worker {
             }
             if client.session.is_waiting() {
                 self.waiting.push(id);
+                if let Some(token) = self.room.replies.press(id, true) {
+                    self.ready.push(token);
+                }
             }
         }
         self.ready.push(id);
@@ -368,37 +372,6 @@ impl Worker {
         self.nodes = nodes;
     }
 
-    fn write_clients(&mut self) {
-        let mut written = mem::take(&mut self.written);
-        self.room.replies.take_dirty(&mut written);
-        for id in written.drain(..) {
-            self.write_client(id);
-        }
-        self.written = written;
-    }
-
-    fn write_client(&mut self, id: ClientId) {
-        let replies = &mut self.room.replies;
-        let written = |client: &&mut Client| !(client.may_be_held() && replies.holds(id));
-        let Some(client) = self.clients.get_mut(id as usize).filter(written) else { return };
-        let Some(mut rest) = self.room.replies.begin_write(id) else { return };
-        while !rest.is_empty() {
-            match client.link.write(rest) {
-                Poll::Ready(Ok(bytes)) => {
-                    self.sent += bytes as u64;
-                    rest = self.room.replies.wrote(id, bytes);
-                }
-                Poll::Ready(Err(_)) => return self.close(id),
-                Poll::Pending => break,
-            }
-        }
-        if client.session.is_waiting() {
-            self.waiting.push(id);
-        } else if client.leaving_since.is_some() {
-            self.close_if_served(id);
-        }
-    }
-
     /// Goes on with clients whose next request had to wait, if it need not any longer.
     fn resume_clients(&mut self) {
         if self.room.backend.take_drained() {
@@ -406,12 +379,14 @@ impl Worker {
             self.waiting.extend(stuck.map(|(id, _)| id as ClientId));
         }
         let mut waiting = mem::take(&mut self.waiting);
+        self.room.backend.take_woken(&mut waiting);
         for id in waiting.drain(..) {
             let Some(client) = self.clients.get_mut(id as usize) else { continue };
             if !client.session.is_waiting() {
                 continue;
             }
             client.session.resume(id, &mut self.args, &mut self.room);
+            self.room.replies.press(id, client.session.is_waiting());
             if client.session.is_closing() {
                 self.leave(id);
             } else if !client.session.is_waiting() && client.leaving_since.is_some() {

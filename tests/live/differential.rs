@@ -56,9 +56,35 @@ impl Filler<'_> {
     fn hole(&mut self, hole: &str) -> String {
         match hole {
             "v" => self
-                .pick(&["a", "b", "hello", "10", "3.5", "", "-1", "a longer value with spaces", "\u{e9}"])
+                .pick(&[
+                    "a",
+                    "b",
+                    "hello",
+                    "10",
+                    "3.5",
+                    "",
+                    "-1",
+                    "a longer value with spaces",
+                    "\u{e9}",
+                    "\r\n+OK\r\n",
+                    "\0\u{1}\u{7f}",
+                    "99999999999999999999",
+                ])
                 .to_owned(),
             "m" => self.pick(&["a", "b", "c", "d", "e", "f", "1", "2", ""]).to_owned(),
+            "n" if self.random.one_in(10) => self
+                .pick(&[
+                    "9223372036854775807",
+                    "-9223372036854775808",
+                    "18446744073709551616",
+                    "+1",
+                    " 1",
+                    "1.0",
+                    "0x1",
+                    "01",
+                    "",
+                ])
+                .to_owned(),
             "n" => self.pick(&["0", "1", "2", "3", "5", "-1", "-2", "10", "100"]).to_owned(),
             "p" => self.pick(&["1", "2", "3", "10"]).to_owned(),
             "c" => self
@@ -135,7 +161,9 @@ impl Filler<'_> {
 /// Whether a single server's answer says what a cluster's should be: not with numbers of clients and databases.
 fn is_comparable(words: &[String]) -> bool {
     match words[0].to_uppercase().as_str() {
-        "HELLO" | "COMMAND" => words.len() > 1,
+        "HELLO" => words.len() > 1,
+        // How many there are, and who is connected, is each one's own.
+        "COMMAND" | "CLIENT" => words.len() > 2,
         "SELECT" => words.get(1).is_none_or(|database| !database.parse::<u8>().is_ok_and(|number| number > 0)),
         "COPY" => !words.iter().any(|word| word == "DB") || !words.iter().any(|word| word == "1"),
         _ => true,
@@ -179,7 +207,8 @@ fn shown(words: &[String]) -> String {
 /// Commands of one family in one protocol; gives what differed.
 fn family(between: [SocketAddr; 2], name: &str, resp3: bool, count: usize, seed: u64) -> Vec<String> {
     let rules: Vec<Rule> = rules().into_iter().filter(|rule| rule.family == name).collect();
-    let mut random = Random::new(seed ^ name.bytes().fold(u64::from(resp3), |hash, byte| hash * 31 + u64::from(byte)));
+    let mut random =
+        Random::new(seed ^ name.bytes().fold(u64::from(resp3), |hash, byte| hash.wrapping_mul(31) + u64::from(byte)));
     let connect = |addr| if resp3 { Client::resp3(addr) } else { Client::connect(addr) };
     let [mut through, mut single] = between.map(connect);
     let mut differ = Vec::new();
@@ -198,6 +227,12 @@ fn family(between: [SocketAddr; 2], name: &str, resp3: bool, count: usize, seed:
         }
         if n % 150 == 0 {
             history.clear();
+            // What is open is in the slot of the round before.
+            for client in [&mut through, &mut single] {
+                for line in ["DISCARD", "UNWATCH"] {
+                    let _ = client.line(line);
+                }
+            }
         }
         history.push(shown(&words));
         let (answer, expected) = (through.call(&words), single.call(&words));

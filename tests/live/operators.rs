@@ -3,11 +3,11 @@
 
 use std::net::SocketAddr;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use slotway::demo::servers::{Cluster, Options, Server};
 
-use crate::harness::{Client, Proxy, cluster, direct, own_cluster, plain};
+use crate::harness::{Client, PATIENCE, Proxy, cluster, direct, frame, own_cluster, plain};
 
 fn slotway(args: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_slotway"));
@@ -185,4 +185,81 @@ fn a_password_of_a_server_without_one_is_explained() {
     let (said, code) = doctor(&[server.addr()], &[("SLOTWAY_PASSWORD", "x")]);
     assert_eq!(code, 1);
     assert!(said.contains("the node knows no password") || said.contains("single server"), "{said}");
+}
+
+/// What a client gets to hear from a server that runs somebody's script: word by word the same through the proxy.
+#[test]
+fn a_script_that_does_not_end_is_killed_at_once() {
+    if direct() {
+        return;
+    }
+    let limit = || vec![("busy-reply-threshold".to_owned(), "50".to_owned())];
+    let nodes = own_cluster(&Options { replicas: 0, settings: limit(), ..Options::default() });
+    let single = Server::start(&Options { settings: limit(), ..Options::default() }).unwrap();
+    let through = Proxy::start(&nodes.addrs(), &["--workers", "2"], &[]);
+    for container in ["SCRIPT", "FUNCTION"] {
+        let [heard, expected] = [through.addr(), single.addr()].map(|addr| killed(addr, container));
+        assert_eq!(heard, expected, "{container}");
+    }
+}
+
+/// Runs a script or a function that does not end and has it killed: the replies that clients see.
+fn killed(addr: SocketAddr, container: &str) -> Vec<String> {
+    // Clients take turns with the threads of the proxy: those behind the script are not asked for.
+    let (mut runs, mut other, mut kills) = (Client::connect(addr), Client::connect(addr), Client::connect(addr));
+    let kill = [container, "KILL"];
+    let mut heard = vec![kills.call(&kill).text(), other.line("GET k").text()];
+    let function = "#!lua name=endless\nredis.register_function('endless', function(keys) while true do end end)";
+    if container == "FUNCTION" {
+        heard.push(kills.call(&["FUNCTION", "LOAD", "REPLACE", function]).text());
+        runs.send(&frame(&["FCALL", "endless", "1", "k"]));
+    } else {
+        runs.send(&frame(&["EVAL", "while true do end", "1", "k"]));
+    }
+    let begun = Instant::now();
+    let busy = loop {
+        let answer = other.line("GET k").text();
+        if answer.starts_with("-BUSY") || begun.elapsed() > PATIENCE {
+            break answer;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    heard.push(busy);
+    let before = Instant::now();
+    heard.push(kills.call(&kill).text());
+    assert!(before.elapsed() < Duration::from_millis(1500), "not at once: {:?}", before.elapsed());
+    // What the killed one is told names a digest and a line.
+    heard.push(runs.read().text().contains("Script killed by user with").to_string());
+    heard.extend([other.line("GET k").text(), kills.call(&kill).text()]);
+    heard
+}
+
+#[test]
+fn what_the_operator_allows_is_done_on_all_nodes_within_a_transaction_too() {
+    if direct() {
+        return;
+    }
+    let nodes = small(None, &[]);
+    let allow = [("SLOTWAY__COMMANDS__ALLOW", "config|set")];
+    let proxy = Proxy::start(&nodes.addrs(), &[], &allow);
+    let mut client = Client::connect(proxy.addr());
+    for line in ["MULTI", "SET k v", "CONFIG SET hz 11", "GET k"] {
+        assert!(client.line(line).text().starts_with('+'), "{line}");
+    }
+    assert_eq!(client.line("EXEC").text(), "*3\r\n+OK\r\n+OK\r\n$1\r\nv\r\n");
+    for node in 0..3 {
+        let hz = nodes.call(node, &["CONFIG", "GET", "hz"]).unwrap();
+        assert!(format!("{hz:?}").contains(&format!("{:?}", b"11")), "node {node}: {hz:?}");
+    }
+    for line in ["CONFIG SET requirepass x", "CONFIG SET hz 12 RequirePass x"] {
+        let refused = client.line(line).text();
+        assert!(
+            refused.starts_with("-ERR CONFIG SET failed (possibly related to argument 'requirepass')"),
+            "{refused}"
+        );
+    }
+    client.line("MULTI").ok();
+    assert!(client.line("CONFIG SET port 1").text().starts_with("-ERR CONFIG SET failed"));
+    assert!(client.line("EXEC").text().starts_with("-EXECABORT"));
+    assert_eq!(client.line("CONFIG GET hz").text(), "*2\r\n$2\r\nhz\r\n$2\r\n11\r\n");
 }

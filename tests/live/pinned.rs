@@ -6,7 +6,7 @@ use std::time::Duration;
 use slotway::demo::servers::{Options, Server};
 
 use crate::differential::differences;
-use crate::harness::{Client, Proxy, Random, Value, cluster, direct, long, own_cluster, tell, words};
+use crate::harness::{Client, Proxy, Random, Value, cluster, direct, frame, long, own_cluster, tell, words};
 
 /// A proxy whose clients live in the keyspace `name`.
 fn pinned(name: &str) -> Proxy {
@@ -135,14 +135,14 @@ fn a_blocked_client_gets_what_is_pushed() {
             "*1\r\n*2\r\n$1\r\nt\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n",
         ),
     ] {
-        waits.send(&crate::harness::frame(&words(wait)));
+        waits.send(&frame(&words(wait)));
         std::thread::sleep(Duration::from_millis(100));
         pushes.line(push).ok();
         assert_eq!(waits.read().text(), reply, "{wait}");
     }
     // Nothing is popped for one who is gone.
     let mut gone = Client::connect(proxy.addr());
-    gone.send(&crate::harness::frame(&words("BLPOP lost 5")));
+    gone.send(&frame(&words("BLPOP lost 5")));
     std::thread::sleep(Duration::from_millis(100));
     drop(gone);
     std::thread::sleep(Duration::from_millis(100));
@@ -236,4 +236,35 @@ fn channels_are_shared_unless_they_are_to_be_its_own() {
     // How many it says is for another process to know: these are subscribers of nodes.
     Client::connect(crate::harness::proxy().addr()).line("PUBLISH pinned:news all").ok();
     assert!(messages(&mut on_shared, 2)[0].contains("pinned:news"));
+}
+
+/// Channels and patterns of an application take one way: what one client publishes comes in that order, and what it
+/// published before a subscription does not come.
+#[test]
+fn messages_of_several_channels_come_in_the_order_of_one_server() {
+    if direct() {
+        return;
+    }
+    for own in ["shared", "own"] {
+        let env = [("SLOTWAY__KEYSPACE__PIN", "order"), ("SLOTWAY__KEYSPACE__CHANNELS", own)];
+        let proxy = Proxy::start(&cluster().addrs(), &[], &env);
+        let mut publisher = Client::connect(proxy.addr());
+        for round in 0..60 {
+            let mut hears = Client::connect(proxy.addr());
+            hears.line(&format!("PSUBSCRIBE {own}{round}:*")).ok();
+            hears.line(&format!("SUBSCRIBE {own}{round}:0")).ok();
+            for channel in 0..8 {
+                publisher.send(&frame(&["PUBLISH", &format!("{own}{round}:{channel}"), &format!("{channel}")]));
+            }
+            let receivers: Vec<String> = (0..8).map(|_| publisher.read().text()).collect();
+            assert_eq!(receivers.concat(), format!(":2\r\n{}", ":1\r\n".repeat(7)));
+            let mut late = Client::connect(proxy.addr());
+            late.line(&format!("PSUBSCRIBE {own}{round}:[0-9]")).ok();
+            publisher.line(&format!("PUBLISH {own}{round}:9 last")).ok();
+            assert!(late.read().text().contains("last"), "{own} {round}: what came before the subscription");
+            let heard: String = (0..10).map(|_| hears.read().text()).collect();
+            let order: Vec<&str> = heard.split("\r\n").filter(|word| word.len() == 1 || *word == "last").collect();
+            assert_eq!(order, ["0", "0", "1", "2", "3", "4", "5", "6", "7", "last"], "{own} {round}");
+        }
+    }
 }

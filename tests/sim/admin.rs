@@ -7,9 +7,11 @@ use serde_json::Value;
 use slotway::admin::{Options as Admin, Token};
 use slotway::config::Config;
 use slotway::demo::embedded::{Options, slot};
+use slotway::net::tls::{NodeOptions, ServerOptions, Verify};
 use slotway::telemetry::names::{self, ALL};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::pki::{Authority, Folder};
 use crate::proxy::{drained, ms, pass, proxied_with};
 use crate::scrape::{self, Family};
 use crate::world::World;
@@ -66,11 +68,31 @@ fn value(families: &BTreeMap<String, Family>, name: &str, labels: &[(&str, &str)
 
 #[test]
 fn every_metric_is_there_with_its_labels_and_no_other() {
-    administered(1, async |world| {
-        let mut client = world.client().await;
+    let (folder, authority) = (Folder::new("metrics"), Authority::new("somebody"));
+    let (cert, key) = folder.write_pair("server", &authority.issue(&["127.0.0.1"]));
+    let tls = ServerOptions { cert_file: Some(cert), key_file: Some(key), ..ServerOptions::default() };
+    let change = |config: &mut Config| {
+        with_admin(config);
+        config.worker.tls = tls;
+    };
+    proxied_with(1, Options::default(), change, async |world| {
+        let trust = NodeOptions { verify: Verify::Off, on: true, ..NodeOptions::default() };
+        let mut client = world.sealed(&trust).await.expect("a handshake");
         client.say("SET a 1").await;
+        let mut plain = world.client().await;
+        plain.send(b"PING\r\n").await.expect("it reads");
+        plain.rest().await;
+        drop(world.net.dial(&world.front).await);
         pass(ms(1500)).await;
         let families = world.scrape().await;
+        for (result, count) in [("ok", 1.0), ("plain", 1.0), ("failed", 0.0), ("late", 0.0), ("foreign", 0.0)] {
+            assert_eq!(
+                value(&families, "slotway_client_tls_handshakes_total", &[("result", result)]),
+                count,
+                "{result}"
+            );
+        }
+        assert_eq!(value(&families, "slotway_tls_certificate_expiry_timestamp_seconds", &[]), 4_102_444_800.0);
         let known: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
         assert_eq!(families.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
         for metric in ALL {

@@ -32,6 +32,11 @@ async fn start(stage: Stage, change: impl FnOnce(&mut Config), shutdown: impl Fu
     addrs.await.expect("the proxy starts")
 }
 
+/// Starts a proxy whose options `change` has seen.
+pub(crate) async fn start_with(stage: Stage, change: impl FnOnce(&mut Config)) -> Addr {
+    start(stage, change, std::future::pending()).await
+}
+
 /// Runs a scenario with a proxy of default options in front of a cluster of 3 + 3.
 pub(crate) fn proxied(seed: u64, scenario: impl AsyncFnOnce(World)) {
     world(seed, Options::default(), start_proxy, scenario);

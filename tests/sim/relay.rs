@@ -17,7 +17,7 @@ async fn relay(stage: Stage) -> Addr {
         while let Ok(client) = listener.accept().await {
             let (net, node) = (stage.net.clone(), stage.seeds[0].clone());
             tokio::task::spawn_local(async move {
-                let mut client = client.into_stream().expect("a stream in memory");
+                let (mut client, _) = client.into_stream().expect("a stream in memory");
                 if let Ok(mut node) = net.connect(&node).await {
                     // Either side may end it in any way.
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut node).await;

@@ -25,7 +25,7 @@ pub(super) const ROWS: &[Spec] = rows! {
     "info"           -1 NONE [LOADING STALE]                                    Local;
     "lastsave"        1 NONE [LOADING STALE FAST]                               AnyNode;
     "latency"        -2 NONE []                                                 Local => LATENCY;
-    "lolwut"         -1 NONE [READONLY FAST]                                    Local;
+    "lolwut"         -1 NONE [READONLY FAST]                                    AnyNode;
     "memory"         -2 NONE []                                                 Local => MEMORY;
     "module"         -2 NONE []                                                 Local => MODULE;
     "monitor"         1 NONE [ADMIN NOSCRIPT LOADING STALE]                     Local;

@@ -41,7 +41,7 @@ async fn attend(cluster: Cluster, node: NodeId, net: Arc<dyn Net>, listener: Box
                 biased;
                 () = doorbell.notified() => {}
                 accepted = open.accept() => match accepted.and_then(crate::net::Accepted::into_stream) {
-                    Ok(stream) => drop(tokio::task::spawn_local(wire::serve(cluster.clone(), node.0, stream))),
+                    Ok((stream, _)) => drop(tokio::task::spawn_local(wire::serve(cluster.clone(), node.0, stream))),
                     // Out of descriptors, most likely: give the process time to free some.
                     Err(_) => tokio::time::sleep(PAUSE).await,
                 },
