@@ -93,7 +93,7 @@ impl Backend {
             // The rest of it would be taken for the beginning of the next reply.
             return Err(Broken::Unasked);
         }
-        if pipeline.scanner.least() > self.options.stream_above
+        if bytes.len() - at > self.options.stream_above
             && self.begin_stream(pipe, bytes.get(at..).unwrap_or_default(), replies)
         {
             return self.received_in_pieces(pipe, bytes.get(at..).unwrap_or_default(), replies);

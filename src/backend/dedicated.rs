@@ -23,7 +23,7 @@ use super::{Backend, Millis, NEVER, Outgoing, PipelineId, blocked};
 use crate::cluster::Hint;
 use crate::net::Addr;
 use crate::replies::{Replies, Ticket};
-use crate::resp::{Proto, encode};
+use crate::resp::Proto;
 
 /// In a [`LoanKey`]: for what the client watches.
 const WATCHING: u32 = u32::MAX;
@@ -189,18 +189,6 @@ impl Backend {
             }
         }
         self.close_loan(key);
-    }
-
-    /// Tells `node` to unblock the connection that it knows by `name`.
-    fn unblock_at(&mut self, node: NodeId, name: i64, with_error: bool, (slot, proto): (u16, Proto), ticket: Ticket) {
-        let mut frame = Vec::new();
-        let how: &[u8] = if with_error { b"ERROR" } else { b"TIMEOUT" };
-        encode::request(&mut frame, &[b"CLIENT", b"UNBLOCK", name.to_string().as_bytes(), how]);
-        let request = Outgoing { frame: &frame, slot, read: false, proto };
-        let pending = self.pending(Traits::Write, &request, ticket);
-        let pipe = self.pipe(node, proto);
-        self.wake_by(self.now + self.timeout());
-        self.push(pipe, &frame, pending);
     }
 
     /// The connection for a bound request to `node`; `None` if there are too many already, or if nobody waits for
@@ -388,15 +376,6 @@ impl Backend {
         }
         let deadline = pipeline.deadline;
         self.wake_by(deadline);
-    }
-
-    /// A request for which a connection was lent was answered by the proxy, or waits for its next try.
-    pub(super) fn settle_loan(&mut self, key: LoanKey) {
-        match self.loans.get(&key).map(|loan| loan.pipe) {
-            Some(Some(pipe)) => self.settle(pipe),
-            Some(None) => self.close_loan(key),
-            None => {}
-        }
     }
 
     /// Forgets a loan of which nothing is left.

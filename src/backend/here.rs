@@ -6,6 +6,7 @@ use super::record::{Pending, Traits};
 use super::view::{NOBODY, NodeId};
 use super::{Backend, Outgoing};
 use crate::replies::{Replies, Ticket};
+use crate::resp::{Proto, encode};
 
 impl Backend {
     /// The number of each primary of the map, those without slots too.
@@ -33,5 +34,24 @@ impl Backend {
         self.wake_by(self.now + self.timeout());
         let pipe = self.pipe(node, request.proto);
         self.push(pipe, request.frame, pending);
+    }
+
+    /// Tells `node` to unblock the connection that it knows by `name`.
+    pub(super) fn unblock_at(
+        &mut self,
+        node: NodeId,
+        name: i64,
+        with_error: bool,
+        (slot, proto): (u16, Proto),
+        ticket: Ticket,
+    ) {
+        let mut frame = Vec::new();
+        let how: &[u8] = if with_error { b"ERROR" } else { b"TIMEOUT" };
+        encode::request(&mut frame, &[b"CLIENT", b"UNBLOCK", name.to_string().as_bytes(), how]);
+        let request = Outgoing { frame: &frame, slot, read: false, proto };
+        let pending = self.pending(Traits::Write, &request, ticket);
+        let pipe = self.pipe(node, proto);
+        self.wake_by(self.now + self.timeout());
+        self.push(pipe, &frame, pending);
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! A large request goes over a connection that is lent to its client. It cannot be sent twice, so the node is first
 //! asked, with an EXISTS of its key that follows redirects, whether it is the right one; what is refused all the same
-//! is the client's to send again. A large reply is noticed when its length is known: its connection is set aside for
+//! is the client's to send again. A large reply is noticed when so much of it has come: its connection is set aside for
 //! it, with what was sent there already, and everybody else gets another one. It is read no faster than its client
 //! reads, unless requests of others wait behind it.
 
 use super::answers::{Broken, unusable};
 use super::dedicated::{Loan, UPLOADING};
-use super::pipeline::{Holder, Passage, State};
+use super::pipeline::{Holder, LoanKey, Passage, State};
 use super::record::{Expect, Pending, Taken, Traits};
 use super::redirect::{self, Verdict};
 use super::timing::Run;
@@ -325,6 +325,15 @@ impl Backend {
                 node.pool.spare[proto as usize].push(pipe);
             }
             _ => drop(self.discard(pipe)),
+        }
+    }
+
+    /// A request for which a connection was lent was answered by the proxy, or waits for its next try.
+    pub(super) fn settle_loan(&mut self, key: LoanKey) {
+        match self.loans.get(&key).map(|loan| loan.pipe) {
+            Some(Some(pipe)) => self.settle(pipe),
+            Some(None) => self.close_loan(key),
+            None => {}
         }
     }
 }

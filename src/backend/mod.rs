@@ -270,24 +270,6 @@ impl Backend {
         std::mem::replace(&mut self.drained, false)
     }
 
-    /// The node that owns `slot`, as this worker knows it.
-    #[must_use]
-    pub fn owner(&self, slot: u16) -> Option<&Addr> {
-        self.nodes.get(usize::from(self.view.owner(slot))).map(|node| &node.addr)
-    }
-
-    /// A slot of each primary, for requests to all of them.
-    #[must_use]
-    pub fn primaries(&self) -> &[u16] {
-        &self.primaries
-    }
-
-    /// Whether both slots belong to one node.
-    #[must_use]
-    pub fn share_a_node(&self, one: u16, other: u16) -> bool {
-        self.view.owner(one) == self.view.owner(other)
-    }
-
     /// A slot of some primary, another one each time, for requests without a key; slot 0 while none is known.
     pub fn any_slot(&mut self) -> u16 {
         self.next_primary = self.next_primary.wrapping_add(1);

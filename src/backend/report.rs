@@ -2,6 +2,7 @@
 
 use super::Backend;
 use super::pipeline::{Pipeline, State};
+use crate::net::Addr;
 
 /// One worker's connections to one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,24 @@ pub struct NodeReport {
 }
 
 impl Backend {
+    /// The node that owns `slot`, as this worker knows it.
+    #[must_use]
+    pub fn owner(&self, slot: u16) -> Option<&Addr> {
+        self.nodes.get(usize::from(self.view.owner(slot))).map(|node| &node.addr)
+    }
+
+    /// A slot of each primary, for requests to all of them.
+    #[must_use]
+    pub fn primaries(&self) -> &[u16] {
+        &self.primaries
+    }
+
+    /// Whether both slots belong to one node.
+    #[must_use]
+    pub fn share_a_node(&self, one: u16, other: u16) -> bool {
+        self.view.owner(one) == self.view.owner(other)
+    }
+
     /// A report of each node.
     #[must_use]
     pub fn report(&self) -> Vec<NodeReport> {

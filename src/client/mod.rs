@@ -49,6 +49,7 @@ mod state;
 mod subscriber;
 mod transaction;
 mod upload;
+mod uploading;
 mod watch;
 
 pub use handshakes::Handshakes;

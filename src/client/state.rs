@@ -10,7 +10,7 @@ use super::desk::{Inquiry, Pause, Watch};
 use super::pinned::Pinned;
 use super::rights::Rights;
 use super::slow::Ring;
-use super::upload::Uploading;
+use super::uploading::Uploading;
 use super::{Options, Process, Split, Transactions, auth};
 use crate::backend::{Backend, Millis};
 use crate::command::{Flags, Spec};

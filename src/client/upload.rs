@@ -9,32 +9,12 @@
 //! ```
 
 use super::state::{Room, Session, Wait};
+use super::uploading::{Phase, Uploading};
 use crate::backend::{Outgoing, Upload};
 use crate::command::{self, Flags, Plan, Spec};
 use crate::replies::{ClientId, WINDOW};
-use crate::resp::request::{Limits, Rest};
+use crate::resp::request::Limits;
 use crate::resp::{Proto, encode};
-
-/// Where an upload stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Quiet,
-    Opening,
-    Open,
-    Lost,
-}
-
-/// A large request on its way.
-#[derive(Debug)]
-pub(super) struct Uploading {
-    rest: Rest,
-    phase: Phase,
-    /// What came of it before its node was found.
-    head: Vec<u8>,
-    slot: u16,
-    key: Box<[u8]>,
-    limits: Limits,
-}
 
 /// Whether a command may go in pieces: its node is known from its first argument alone, and it never waits for data.
 const fn may_stream(spec: &Spec) -> bool {

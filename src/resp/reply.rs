@@ -53,8 +53,6 @@ pub struct Scanner {
     read: usize,
     /// What is still wanted: by the reply itself (one value), then by each aggregate that is open.
     open: Vec<Wanted>,
-    /// How long the unfinished reply is at least.
-    least: usize,
     /// Of a reply that is taken in pieces: how much of it has gone, and what is still to come of a bulk, with its CRLF.
     gone: usize,
     body: usize,
@@ -64,7 +62,7 @@ impl Scanner {
     /// A scanner for connections that speak `proto`; a reply of more than `max` bytes is an error.
     #[must_use]
     pub const fn new(proto: Proto, max: usize) -> Self {
-        Self { proto, max, read: 0, open: Vec::new(), least: 0, gone: 0, body: 0 }
+        Self { proto, max, read: 0, open: Vec::new(), gone: 0, body: 0 }
     }
 
     /// Forgets an unfinished reply.
@@ -93,7 +91,6 @@ impl Scanner {
         }
         loop {
             let Some(item) = self.item(bytes, self.read)? else {
-                self.least = self.reach(bytes);
                 return if bytes.len() > self.max { Err(ReplyError::Size) } else { Ok(None) };
             };
             self.read = item.end;

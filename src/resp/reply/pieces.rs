@@ -7,23 +7,6 @@ use super::{Item, Length, ReplyError, Scanner, length};
 use crate::resp::Proto;
 
 impl Scanner {
-    /// How long the reply is at least of which `end` last said that it is not whole.
-    pub const fn least(&self) -> usize {
-        self.least
-    }
-
-    /// Where the value at `self.read` ends at least, of which `bytes` has only the beginning.
-    pub(super) fn reach(&self, bytes: &[u8]) -> usize {
-        let announced = match bytes.get(self.read) {
-            Some(&kind) if self.is_bulk(kind) => match length(bytes, self.read + 1) {
-                Ok(Length::Is(len, next)) => next.saturating_add(len).saturating_add(2),
-                _ => 0,
-            },
-            _ => 0,
-        };
-        announced.max(bytes.len())
-    }
-
     /// Takes what may be passed on of `bytes`: how many there are, and whether they end the reply. The first call gets
     /// the reply from its start, as the last call of `end` did; what is left over comes again, with more behind it.
     pub fn pass(&mut self, bytes: &[u8]) -> Result<(usize, bool), ReplyError> {
@@ -168,15 +151,5 @@ mod tests {
         let long =
             [b"*9\r\n".to_vec(), [b"$200\r\n".to_vec(), vec![b'x'; 200], b"\r\n".to_vec()].concat().repeat(9)].concat();
         assert_eq!(passed(&long, 30, 50), Err(ReplyError::Size));
-    }
-
-    #[test]
-    fn what_is_announced_is_known() {
-        let mut scanner = Scanner::new(Proto::Resp2, 1000);
-        assert_eq!(scanner.end(b"*2\r\n$1\r\na\r\n$500\r\nabc"), Ok(None));
-        assert_eq!(scanner.least(), 11 + 6 + 500 + 2);
-        scanner.reset();
-        assert_eq!(scanner.end(b"*20\r\n:1\r\n"), Ok(None));
-        assert_eq!(scanner.least(), 9);
     }
 }
