@@ -46,7 +46,9 @@ fn memory_is_back_half_a_minute_after_a_burst() {
     let value = "v".repeat(4096);
     let mut client = Client::connect(proxy.addr());
     let keys: Vec<String> = (0..DEPTH).map(|n| format!("weight:{n}")).collect();
-    keys.iter().for_each(|key| client.call(&["SET", key, &value]).ok());
+    for key in &keys {
+        client.call(&["SET", key, &value]).ok();
+    }
     let reply = format!("$4096\r\n{value}\r\n");
     let ask: Vec<u8> = keys.iter().flat_map(|key| frame(&["GET", key])).collect();
     let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| slow_reader(proxy.addr())).collect();
@@ -83,7 +85,9 @@ fn idle_connections_own_no_buffers() {
     let value = "v".repeat(1000);
     let keys: Vec<String> = (0..16).map(|n| format!("weight:idle:{n}")).collect();
     let mut first = Client::connect(proxy.addr());
-    keys.iter().for_each(|key| first.call(&["SET", key, &value]).ok());
+    for key in &keys {
+        first.call(&["SET", key, &value]).ok();
+    }
     // Each has a deep pipeline, replies that come early, and half a request that comes to its end.
     let ask: Vec<u8> = keys.iter().flat_map(|key| frame(&["GET", key])).collect();
     let length = format!("$1000\r\n{value}\r\n").len() * keys.len();
